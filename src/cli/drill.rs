@@ -13,7 +13,7 @@ use super::selection::{InventorySelection, reject};
 use crate::drill::{DrillRequest, DrillResult, DrillSession, Scenario, run_drill};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::report::{Screen, TextTable};
+use crate::report::{Screen, TextTable, literal};
 use crate::runner::{EventSender, Fleet};
 
 /// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines
@@ -98,7 +98,7 @@ impl DrillSession for CliDrillSession<'_> {
     }
 
     fn note(&self, line: &str) {
-        self.screen.note(line);
+        self.screen.note(&literal(line));
     }
 
     fn stop_on_interrupt(&self) -> CancellationToken {

@@ -44,7 +44,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result
             Err(error) => Err((
                 error.exit(),
                 error.why(),
-                format!("\n  try: {}", error.hint()),
+                format!("\n  try: {}", literal(&error.hint())),
             )),
         };
         match facts {
@@ -64,7 +64,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result
                 screen.result(&text);
             }
             Err((code, why, hint)) => {
-                screen.note(&format!("{name}: {}", literal(&format!("{why}{hint}"))));
+                screen.note(&format!("{name}: {}{hint}", literal(&why)));
                 exit = if exit == ExitStatus::Failed {
                     exit
                 } else {

@@ -9,7 +9,7 @@ use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
 use crate::inventory::InventoryView;
-use crate::report::literal;
+use crate::report::{literal_document, literal_lines};
 
 /// Show hosts, groups and merged variables
 #[derive(Debug, Clone, Args)]
@@ -33,7 +33,7 @@ pub(super) fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Res
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
     if arguments.toml {
-        screen.result(&inventory.toml(&hosts));
+        screen.result(&literal_document(&inventory.toml(&hosts)));
         return Ok(ExitStatus::Fine);
     }
     let mut view = inventory.view();
@@ -44,7 +44,7 @@ pub(super) fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Res
     if common.json {
         screen.json(&view);
     } else {
-        screen.result(&literal(&text(&view)));
+        screen.result(&literal_lines(&text(&view)));
     }
     Ok(ExitStatus::Fine)
 }

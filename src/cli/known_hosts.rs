@@ -79,10 +79,11 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
             } else {
                 ExitStatus::Failed
             };
-            screen.note(&literal(&format!(
-                "{host}: {error}\n  try: {}",
-                error.hint()
-            )));
+            screen.note(&format!(
+                "{host}: {}\n  try: {}",
+                literal(&error.to_string()),
+                literal(&error.hint())
+            ));
         }
     }
     Ok(exit)

@@ -16,7 +16,7 @@ use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::playbook::PreparedRun;
 use crate::rebuild::{RebuildConsent, RebuildOutcome, RebuildSession, rebuild};
-use crate::report::Screen;
+use crate::report::{Screen, literal};
 use crate::runner::{EventSender, Fleet};
 
 /// Time to wait for another run's lock on a host.
@@ -139,7 +139,7 @@ impl RebuildSession for CliRebuildSession<'_> {
     }
 
     fn note(&self, line: &str) {
-        self.screen.note(line);
+        self.screen.note(&literal(line));
     }
 
     async fn apply(&self, run: PreparedRun) -> anyhow::Result<ControlFlow<ExitStatus>> {

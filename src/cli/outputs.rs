@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::selection::RunSelection;
 use crate::drift::{CheckReport, FilteredRun};
 use crate::report::{
-    ReportHistory, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder,
-    write_whole,
+    ReportHistory, Screen, fingerprint, html_text, junit_text, literal_document, metrics_text,
+    notify, state_folder, write_whole,
 };
 
 /// Permission bits of files with values of hosts, which may be confidential.
@@ -75,8 +75,7 @@ pub(super) async fn deliver(
     report: &CheckReport,
     filtered: &FilteredRun,
 ) -> anyhow::Result<bool> {
-    let mut document = serde_json::to_vec_pretty(report)?;
-    document.push(b'\n');
+    let document = literal_document(&(serde_json::to_string_pretty(report)? + "\n")).into_bytes();
     let red = console::Style::new().red();
     let mut whole = true;
     let metrics = || metrics_text(report).into_bytes();

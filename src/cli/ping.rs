@@ -9,7 +9,7 @@ use super::origins;
 use super::selection::{InventorySelection, reject};
 use crate::cli::query_hosts::query_hosts;
 use crate::model::{Query, ShellQuery};
-use crate::report::TextTable;
+use crate::report::{TextTable, literal};
 
 /// Check whether each host is reachable and whether the login can become root. Reads only.
 #[derive(clap::Args)]
@@ -113,9 +113,11 @@ fn failed(
     if common.json {
         screen.json(&serde_json::json!({ "host": host, "state": state, "why": why, "hint": hint }));
     } else {
-        screen.note(&crate::report::literal(&format!(
-            "{host}: {why}\n  try: {hint}"
-        )));
+        screen.note(&format!(
+            "{host}: {}\n  try: {}",
+            literal(why),
+            literal(hint)
+        ));
     }
     [
         host.into(),

@@ -6,7 +6,7 @@ use super::GlobalArgs;
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
-use crate::report::{TextTable, literal};
+use crate::report::{TextTable, literal, literal_line};
 use crate::runner::EventSender;
 use crate::safety::{ClusterStatus, read_cluster};
 use crate::swarm::overview::{ClusterOverview, OverviewRow};
@@ -124,10 +124,7 @@ fn text(page: &ClusterOverview) -> String {
         text.push_str(&table.text());
     }
     for problem in &page.problems {
-        text.push_str(&format!(
-            "problem: {}\n",
-            literal(&problem.replace('\n', "\\n"))
-        ));
+        text.push_str(&format!("problem: {}\n", literal_line(problem)));
     }
     text
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Screen;
+use super::literal::json_literal;
 use crate::drift::{IgnoreRules, ignored_fields};
 use crate::names::HostName;
 use crate::runner::event::{EVENT_SCHEMA, Event};
@@ -105,5 +106,5 @@ fn put(resources: &mut Value, marks: Vec<(usize, bool, Value)>) {
 #[must_use]
 pub fn document_line(report: &crate::drift::CheckReport) -> String {
     let line = json!({ "schema": EVENT_SCHEMA, "event": "report", "report": report });
-    format!("{line}\n")
+    json_literal(&line.to_string()) + "\n"
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::literal;
+use super::{literal, literal_line, literal_lines};
 use crate::drift::report::{CheckReport, ReportDrift};
 use crate::runner::{Outcome, RunSummary};
 
@@ -64,7 +64,7 @@ pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
                 &host.host,
                 &failure.play,
                 &failure.resource,
-                &element("error", &failure.why, &failure.hint),
+                &element("error", &failure.why, &literal(&failure.hint)),
             );
         }
         let mut host_errors = host.failed.len();
@@ -75,7 +75,7 @@ pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
                 &host.host,
                 "connection",
                 "reachable",
-                &element("error", &trouble.why, &trouble.hint),
+                &element("error", &trouble.why, &literal(&trouble.hint)),
             );
         }
         if let Some(trouble) = &host.failure {
@@ -85,7 +85,7 @@ pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
                 &host.host,
                 "skep",
                 "completed",
-                &element("error", &trouble.why, &trouble.hint),
+                &element("error", &trouble.why, &literal(&trouble.hint)),
             );
         }
         count += host.drift.len() + host.ignored.len() + host_errors;
@@ -110,7 +110,8 @@ pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
 }
 
 fn case(cases: &mut String, host: &str, play: &str, resource: &str, inner: &str) {
-    let (class, name) = (escape(&format!("{host}.{play}")), escape(resource));
+    let class = escape(&literal_line(&format!("{host}.{play}")));
+    let name = escape(&literal_line(resource));
     let _ = if inner.is_empty() {
         writeln!(
             cases,
@@ -127,7 +128,7 @@ fn case(cases: &mut String, host: &str, play: &str, resource: &str, inner: &str)
 fn element(name: &str, message: &str, text: &str) -> String {
     format!(
         "<{name} message=\"{}\">{}</{name}>",
-        escape(message),
+        escape(&literal_line(message)),
         escape(text)
     )
 }
@@ -136,9 +137,9 @@ fn fields(drift: &ReportDrift) -> String {
     let line = |field: &crate::drift::report::ReportField| {
         format!(
             "{}: {} -> {}",
-            field.field,
-            field.before.line(),
-            field.after.line()
+            literal_line(&field.field),
+            literal_line(&field.before.line()),
+            literal_line(&field.after.line())
         )
     };
     drift.fields.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -147,7 +148,7 @@ fn fields(drift: &ReportDrift) -> String {
 /// Escapes text for an XML document. Text from hosts may contain characters that XML forbids: these
 /// become visible escapes first.
 fn escape(text: &str) -> String {
-    literal(text)
+    literal_lines(text)
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

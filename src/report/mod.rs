@@ -16,6 +16,8 @@ mod progress;
 mod recap;
 mod screen;
 mod table;
+#[cfg(test)]
+mod tests;
 mod whole_file;
 
 pub use drift_text::{history_text, ignored_text};
@@ -23,7 +25,7 @@ pub use history::{ReportHistory, state_folder};
 pub use html::html_text;
 pub use json::{document_line, report_json};
 pub use junit::junit_text;
-pub use literal::literal;
+pub use literal::{literal, literal_document, literal_line, literal_lines};
 pub use metrics::metrics_text;
 pub use notify::{NotifyError, fingerprint, notify};
 pub use plan::{PlanStyle, hosts_text, plan_text, plan_totals};

@@ -7,7 +7,7 @@ use console::Style;
 use indexmap::IndexMap;
 
 use super::diff::diff_lines;
-use super::literal;
+use super::{literal, literal_line};
 use crate::model::{Action, DisplayValue, Disruption, FieldChange};
 use crate::runner::outcome::ChangeView;
 use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
@@ -73,7 +73,7 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
                     text,
                     "  {} {}: {}",
                     red.apply_to("x"),
-                    literal(&resource.resource),
+                    literal_line(&resource.resource),
                     literal(why)
                 );
                 if !hint.is_empty() {
@@ -140,14 +140,14 @@ fn change_text(
         text,
         "  {} {}",
         color.apply_to(change.action.sign()),
-        literal(&resource.resource)
+        literal_line(&resource.resource)
     );
     let _ = write!(text, "{}", disturbance(change.disturbs));
     if let Some(cause) = resource.cause.filter(|_| style.causes) {
         let _ = write!(text, "  [{}]", cause.words());
     }
     if let Some(line) = on_one_line(&resource.resource, change) {
-        let _ = writeln!(text, "  {}", literal(&line));
+        let _ = writeln!(text, "  {}", literal_line(&line));
         return;
     }
     text.push('\n');
@@ -181,7 +181,7 @@ fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
     if let (true, Some(before), Some(after)) = (is_diff, lines(&field.before), lines(&field.after))
         && before != after
     {
-        let _ = writeln!(text, "      {}:", literal(&field.field));
+        let _ = writeln!(text, "      {}:", literal_line(&field.field));
         for (sign, line) in diff_lines(&before, &after, style.diff) {
             let color = match sign {
                 '+' => Style::new().green(),
@@ -204,7 +204,7 @@ fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
     let _ = writeln!(
         text,
         "      {}: {} -> {}",
-        literal(&field.field),
+        literal_line(&field.field),
         shown(&field.before),
         shown(&field.after)
     );
@@ -218,9 +218,7 @@ fn shown(value: &DisplayValue) -> String {
     match value {
         DisplayValue::Absent => "(absent)".into(),
         DisplayValue::Text(value) | DisplayValue::Lines(value) if value.is_empty() => "\"\"".into(),
-        DisplayValue::Text(value) | DisplayValue::Lines(value) => {
-            literal(value).replace('\n', "\\n")
-        }
+        DisplayValue::Text(value) | DisplayValue::Lines(value) => literal_line(value).into_owned(),
         DisplayValue::Secret => "(secret)".into(),
         DisplayValue::KnownAfterApply => "(known after apply)".into(),
     }

@@ -7,7 +7,7 @@ use console::Style;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use secrecy::SecretString;
 
-use super::literal::json_literal;
+use super::literal::{json_literal, literal_output};
 
 /// Use of colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -84,8 +84,9 @@ impl Screen {
         &self.bars
     }
 
-    /// Prints a result to stdout unchanged. A closed pipe is not an error.
+    /// Prints a result to stdout, without control characters. A closed pipe is not an error.
     pub fn result(&self, text: &str) {
+        let text = literal_output(text);
         self.bars.suspend(|| {
             let mut out = std::io::stdout().lock();
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -103,7 +104,7 @@ impl Screen {
     /// Prints a line to stderr.
     pub fn note(&self, line: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", literal_output(line));
         });
     }
 

@@ -18,11 +18,7 @@ impl TextTable {
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         // A newline in a cell could pass for a row of its own.
-        let shown = |cell: String| {
-            super::literal(&cell)
-                .replace('\n', "\\n")
-                .replace('\t', "\\t")
-        };
+        let shown = |cell: String| super::literal_line(&cell).into_owned();
         self.rows
             .push(cells.into_iter().map(|cell| shown(cell.into())).collect());
     }

@@ -28,4 +28,4 @@ pub fn html_text(report: &CheckReport) -> Result<String, minijinja::Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::report) mod tests;

@@ -14,7 +14,7 @@ use crate::runner::DriftCause;
 const EVIL: &str =
     "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}\u{1b}[31m";
 
-fn report(text: &str) -> CheckReport {
+pub(in crate::report) fn report(text: &str) -> CheckReport {
     let rules = IgnoreRules::default();
     let (inventory, playbooks) = (vec![text.into()], vec![text.into()]);
     let about = CheckMetadata {
