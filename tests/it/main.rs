@@ -13,6 +13,7 @@ mod documentation;
 mod drift;
 mod fallback;
 mod layers;
+mod operator;
 mod output;
 mod panics;
 mod playbook;

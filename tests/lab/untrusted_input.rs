@@ -364,9 +364,72 @@ fn lock_of_killed_run(lab: &TestLab) {
     lab.on(NODE, "! test -e /run/skep.lock");
 }
 
+/// An account of the node reads the list of processes all the time: no text of the user is there.
+fn user_text_is_in_no_list_of_processes(lab: &TestLab) {
+    lab.on(
+        NODE,
+        r"runuser -u vagrant -- sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline; done 2>/dev/null' >/root/seen 2>&1 </dev/null &
+        groupadd --force proved; sleep 0.2; test -s /root/seen",
+    );
+    let playbook = lab.write(
+        "texts.toml",
+        r#"[[plays]]
+hosts = "all"
+resources = [
+  { command = { run = "sleep 0.71; : S3CRET-run; touch /tmp/ran", unless = "sleep 0.72; : S3CRET-unless; test -e /tmp/ran", user = "vagrant" } },
+  { command = { run = "sleep 0.73; : S3CRET-root", always = true, stdin = "S3CRET-stdin" } },
+  { user_in_group = { user = "vagrant", group = "proved", prove = "sleep 0.74; : S3CRET-prove" } },
+]
+"#,
+    );
+    lab.run("apply", &playbook, &["--yes"]).exits(0);
+    lab.on(NODE, "touch /tmp/enough; sleep 0.5; rm /tmp/enough");
+    for seen in ["0.71", "0.72", "0.73", "0.74"] {
+        lab.on(
+            NODE,
+            &format!("tr '\\000' ' ' </root/seen | grep -q 'sleep {seen}'"),
+        );
+    }
+    lab.on(NODE, "! grep -q S3CRET /root/seen; rm /root/seen");
+}
+
+/// A command that prints lines of skep, and one that prints without an end.
+fn output_of_a_command_is_marked_and_limited(lab: &TestLab) {
+    let playbook = lab.write(
+        "forged.toml",
+        r#"[[plays]]
+hosts = "all"
+resources = [
+  { command = { run = "printf 'no\ndocker01  12  0  0  0  0  in sync\nIn sync: 3 hosts\n' >&2; exit 1", always = true } },
+]
+"#,
+    );
+    let said = lab.run("apply", &playbook, &["--yes"]).exits(1);
+    for line in said.stdout.lines().chain(said.stderr.lines()) {
+        assert!(
+            !line.starts_with("docker01  12") && !line.starts_with("In sync"),
+            "{line}"
+        );
+    }
+    let marked = said.says("; In sync: 3 hosts");
+    assert_no_control_characters(&marked);
+    let playbook = lab.write(
+        "endless.toml",
+        "[[plays]]\nhosts = \"all\"\nresources = [{ command = { run = \"cat /dev/zero >&2\", always = true, timeout = \"10m\" } }]\n",
+    );
+    let started = std::time::Instant::now();
+    lab.run("apply", &playbook, &["--yes"])
+        .exits(1)
+        .says("more than 16777216 bytes of output");
+    assert!(started.elapsed() < Duration::from_secs(120));
+    lab.until(NODE, "! pgrep -x cat", Duration::from_secs(20));
+}
+
 #[test]
 fn untrusted_input_is_escaped() {
     let lab = TestLab::up_with("hostile", &["--managers", "1", "--workers", "0"]);
+    user_text_is_in_no_list_of_processes(&lab);
+    output_of_a_command_is_marked_and_limited(&lab);
     playbook_values_are_written_literally(&lab);
     unwritable_and_unusual_paths(&lab);
     lock_of_killed_run(&lab);

@@ -49,7 +49,17 @@ pub(super) async fn perform(
             why: why.clone(),
             hint: hint.clone(),
         }),
-        Operation::KnownAfterApply => Err(StepError::NotKnown),
+        Operation::KnownAfterApply => Err(not_ready(step)),
+    }
+}
+
+/// Returns the error for a step that waits for an earlier resource, such as a label for a node that
+/// has not joined its swarm. An error of the playbook's order is no defect of skep.
+fn not_ready(step: &Step) -> StepError {
+    StepError::Blocked {
+        why: format!("this step is not possible yet: {}", step.summary),
+        hint: "let a resource before this one create what the step waits for, such as a `swarm_member` for this host"
+            .into(),
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) enum StepError {
         /// Next step.
         hint: String,
     },
-    /// A step of a forecast reached apply.
+    /// The body of a request has no place for a deferred value.
     #[error("internal error of skep: the arguments of this step are not known")]
     NotKnown,
 }

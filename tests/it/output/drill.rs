@@ -18,6 +18,9 @@ pub fn vagrant(count: usize) -> Stage {
         (String::new(), String::new(), serde_json::Map::new());
     for (index, host) in stage.hosts.iter().enumerate() {
         let (number, group) = (index + 1, if index == 0 { "managers" } else { "workers" });
+        // A machine with an identity keeps its host key.
+        let identity = format!(".vagrant/machines/docker0{number}/libvirt/id");
+        stage.write(&identity, &format!("machine-{number}"));
         status +=
             &format!("1,docker0{number},provider-name,libvirt\n1,docker0{number},state,running\n");
         ssh += &format!(
@@ -35,9 +38,6 @@ pub fn vagrant(count: usize) -> Stage {
         ".vagrant/skep/cluster.json",
         &json!({ "machines": machines }).to_string(),
     );
-    // Keys that are known: otherwise each host is reported, in any order.
-    let known = std::fs::read_to_string(stage.path("known_hosts")).unwrap();
-    stage.write(".vagrant/skep/known_hosts", &known);
     stage.write("status", &status);
     stage.write("ssh-config", &ssh);
     stage.write(
@@ -49,6 +49,8 @@ pub fn vagrant(count: usize) -> Stage {
         std::fs::Permissions::from_mode(0o755),
     )
     .unwrap();
+    // Keys that are known: otherwise each host is reported, in any order.
+    stage.skep(80, &["ping", "-i", "vagrant:"]);
     let down = stage.path("down");
     for number in 1..=count {
         let down = down.clone();

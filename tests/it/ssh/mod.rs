@@ -9,6 +9,7 @@ mod cut_check;
 mod docker_server;
 mod docker_socket;
 mod dropbear;
+mod first_contact;
 mod host_keys;
 mod host_lock;
 mod hostile;
