@@ -56,10 +56,25 @@ const EXCEPTIONS: &[(&str, &[&str], &str)] = &[
         ],
         "`only_root` at its start ends it unless only root can replace these names",
     ),
+    (
+        "src/kinds/apt.rs",
+        &["rm -"],
+        "a message that gives a command to the operator",
+    ),
+    (
+        "src/kinds/package/script.rs",
+        &["mktemp", "rm -", "mv -", ">\"$", ">>\"$"],
+        "`only_root` before them ends the script unless only root can replace these names",
+    ),
+    (
+        "src/transport/ssh/bootstrap/step_lock.rs",
+        &[">\"$", ">>\"$"],
+        "a folder in /run, where only root can replace names",
+    ),
     ("src/kinds/sysctl.rs", &[">\"$"], "a parameter in /proc/sys"),
     (
         "src/transport/host_lock.rs",
-        &["mkdir ", "rm -", "mv -", ">\"$", "cat >"],
+        &["mkdir ", "rm -", "mv -", ">\"$", ">>\"$", "cat >"],
         "a folder in /run, where only root can replace names",
     ),
 ];

@@ -8,6 +8,7 @@
 
 use super::super::apt::apt_step;
 use super::hold::RECORD;
+use crate::base::path_script;
 use crate::model::Step;
 
 /// Arguments: `$1` is `update` or `-`, then the arguments of `apt-get install`. `name?pattern`
@@ -87,7 +88,9 @@ const MARK: &str = r#"verb=$1 record=$2 names=$3 own=$4
 mark() { patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$verb" $names; }
 [ "$verb" = hold ] || mark
 if [ -n "$own" ]; then
-  [ -d "${record%/*}" ] || (umask 077 && mkdir -p -- "${record%/*}")
+  # Only root can replace names in this directory, so the names below may be used as they are.
+  ensure_directory "${record%/*}" 0:0 0700
+  only_root "${record%/*}"
   new=$(mktemp -- "$record.XXXXXXXX")
   trap 'rm -f -- "$new"' EXIT
   [ ! -e "$record" ] || cat -- "$record" >"$new"
@@ -131,7 +134,7 @@ pub(super) fn repair() -> Step {
 pub(super) fn hold(names: &[&str], own: &[&str]) -> Step {
     apt_step(
         format!("hold {}", names.join(", ")),
-        MARK,
+        path_script(MARK),
         ["hold", RECORD, &names.join(" "), &own.join(" ")],
     )
 }
@@ -141,7 +144,7 @@ pub(super) fn release(names: &[&str]) -> Step {
     let words = names.join(" ");
     apt_step(
         format!("release the hold of {}", names.join(", ")),
-        MARK,
+        path_script(MARK),
         ["unhold", RECORD, &words, &words],
     )
 }
