@@ -113,7 +113,7 @@ pub(crate) fn wait_for_boot(
         if !matches!(container_state(container)?.as_deref(), Some("running")) {
             break;
         }
-        std::thread::sleep(Duration::from_millis(150));
+        std::thread::sleep(Duration::from_millis(300));
     }
     let logs = docker_finish(30, ["logs", "--tail", "20", container])?;
     Err(LabError::Boot {

@@ -145,7 +145,7 @@ fn full_etc(lab: &TestLab, node: &str, inventory: &str) {
 }
 
 fn no_space_for_record_and_lock(lab: &TestLab, node: &str, inventory: &str) {
-    lab.on(node, "mkdir -p /var/lib/skep; mount -t tmpfs -o size=4k tmpfs /var/lib/skep; dd if=/dev/zero of=/var/lib/skep/rest 2>/dev/null || :");
+    lab.on(node, "mkdir -p /var/lib/skep; mount -t tmpfs -o size=4k,mode=700 tmpfs /var/lib/skep; dd if=/dev/zero of=/var/lib/skep/rest 2>/dev/null || :");
     let one = playbook(
         lab,
         "record.toml",

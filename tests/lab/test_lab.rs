@@ -267,7 +267,8 @@ impl TestLab {
                 started.elapsed() < limit,
                 "`{script}` on {node} is still not so: {text}"
             );
-            std::thread::sleep(Duration::from_millis(200));
+            // Each attempt costs a tenth of a second of a processor that other tests share.
+            std::thread::sleep(Duration::from_millis(700));
         }
     }
 }

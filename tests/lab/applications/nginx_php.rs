@@ -51,11 +51,17 @@ fn node_of(page: &str) -> Option<&str> {
     page.split("You have reached ").nth(1)?.split('.').next()
 }
 
-/// Returns the nodes that answer forty requests to a balancer.
+/// Returns the nodes that answer forty requests to a balancer, each on a new connection.
 fn behind(address: &str) -> BTreeSet<String> {
-    let pages = (0..40).filter_map(|_| get(&format!("http://{address}/"), "20").ok());
-    pages
-        .filter_map(|page| node_of(&page).map(str::to_owned))
+    let output = Command::new("curl")
+        .args(["-sS", "--max-time", "20", "-H", "Connection: close"])
+        .arg(format!("http://{address}/?[1-40]"))
+        .output()
+        .expect("curl");
+    let pages = String::from_utf8_lossy(&output.stdout);
+    let nodes = pages.split("You have reached ").skip(1);
+    nodes
+        .filter_map(|page| page.split('.').next().map(str::to_owned))
         .collect()
 }
 
@@ -72,6 +78,7 @@ fn until_behind(address: &str, wanted: &[&str]) {
             started.elapsed() < WAIT_LIMIT,
             "behind {address}: {seen:?}, wanted {wanted:?}"
         );
+        std::thread::sleep(Duration::from_millis(500));
     }
 }
 
@@ -93,7 +100,7 @@ impl Visitors {
                         Ok(_) => answered += 1,
                         Err(why) => lost.push(format!("{url}: {why}")),
                     }
-                    std::thread::sleep(Duration::from_millis(50));
+                    std::thread::sleep(Duration::from_millis(200));
                 }
                 (answered, lost)
             })
