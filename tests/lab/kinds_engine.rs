@@ -233,7 +233,7 @@ fn hung_engine(lab: &TestLab) {
     let started = std::time::Instant::now();
     let said = lab.run("apply", &mirror, &["--yes"]);
     lab.on(NODE, "kill -CONT $(pidof dockerd)");
-    said.exits(1).says("Docker Engine does not answer");
+    said.exits(1).says("the Engine does not respond");
     assert!(started.elapsed().as_secs() < 150);
     assert_eq!(lab.on(NODE, state), before);
     lab.on(
