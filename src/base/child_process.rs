@@ -17,7 +17,8 @@ pub const SECRET_VARIABLES: &[&str] = &[
 /// A tokio command is made from it: `tokio::process::Command::from(child_command("ssh"))`.
 #[must_use]
 pub fn child_command(program: impl AsRef<OsStr>) -> Command {
-    // This is the only place of the crate that may call `Command::new`: a test forbids it elsewhere.
+    // This is the only place of the crate that may call `Command::new`: a test forbids it
+    // elsewhere.
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if is_secret(&name) {

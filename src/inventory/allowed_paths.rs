@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::settings::expand;
 use crate::document::{FieldReader, TomlEntry};
 
-/// Reads the list. A relative path starts at the folder of the inventory file. Each path must exist,
-/// because a misspelled path would have no effect.
+/// Reads the list. A relative path starts at the folder of the inventory file. Each path must
+/// exist, because a misspelled path would have no effect.
 pub(super) fn read(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Vec<PathBuf> {
     let folder = reader.source.path().parent().map(Path::to_path_buf);
     let folder = folder.unwrap_or_default();

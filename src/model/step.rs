@@ -54,9 +54,9 @@ pub enum Operation {
         /// Remedy to try.
         hint: String,
     },
-    /// Placeholder in a forecast for a step whose arguments are known only after an earlier resource,
-    /// usually `swarm_member`. If they are still not known when the step runs, it fails and does
-    /// nothing.
+    /// Placeholder in a forecast for a step whose arguments are known only after an earlier
+    /// resource, usually `swarm_member`. If they are still not known when the step runs, it fails
+    /// and does nothing.
     KnownAfterApply,
 }
 

@@ -1,5 +1,5 @@
-//! Makes text from hosts safe for output: control characters become visible escapes, and a line of a
-//! host cannot pass for a line of skep.
+//! Makes text from hosts safe for output: control characters become visible escapes, and a line of
+//! a host cannot pass for a line of skep.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,8 @@ pub fn literal_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns a text whose lines skep has written, with its control characters escaped. Line breaks and
-/// tabs stay.
+/// Returns a text whose lines skep has written, with its control characters escaped. Line breaks
+/// and tabs stay.
 #[must_use]
 pub fn literal_lines(text: &str) -> Cow<'_, str> {
     let harmless =
@@ -49,8 +49,8 @@ pub fn literal_lines(text: &str) -> Cow<'_, str> {
 }
 
 /// The last check of every output: like [`literal_lines`], but keeps the colours of skep, which are
-/// sequences `ESC [ NUMBERS m`. Every text of a host has been escaped before; this check also covers
-/// a place that forgot to do so.
+/// sequences `ESC [ NUMBERS m`. Every text of a host has been escaped before; this check also
+/// covers a place that forgot to do so.
 pub(super) fn literal_output(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
         return literal_lines(text);
@@ -97,8 +97,8 @@ pub(super) fn json_literal(line: &str) -> String {
     )
 }
 
-/// Escapes control characters in a document of JSON or TOML with several lines. In both formats they
-/// can occur only within strings, where the escape has the same meaning.
+/// Escapes control characters in a document of JSON or TOML with several lines. In both formats
+/// they can occur only within strings, where the escape has the same meaning.
 #[must_use]
 pub fn literal_document(text: &str) -> String {
     text.split_inclusive('\n')

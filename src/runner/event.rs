@@ -29,8 +29,8 @@ pub enum Event {
     },
     /// A connection is being made.
     Connecting { host: HostName },
-    /// The connection is established. `new_host_key` is the SHA256 fingerprint of the host's key, if
-    /// this run has learned the key.
+    /// The connection is established. `new_host_key` is the SHA256 fingerprint of the host's key,
+    /// if this run has learned the key.
     Connected {
         host: HostName,
         millis: u64,

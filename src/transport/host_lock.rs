@@ -134,8 +134,9 @@ impl HostLock {
     /// try).
     ///
     /// # Errors
-    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::StepRuns`] when
-    /// a step of a dead run still works, [`TransportError::Lock`] when it cannot be created, other variants when the connection is lost.
+    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::StepRuns`]
+    /// when a step of a dead run still works, [`TransportError::Lock`] when it cannot be created,
+    /// other variants when the connection is lost.
     pub async fn acquire(
         connection: Arc<dyn Connection>,
         owner: &str,

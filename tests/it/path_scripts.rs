@@ -1,5 +1,5 @@
-//! Scripts change paths by the functions of `src/base/safe_paths/path_steps.sh` alone, which never follow a
-//! name that another account controls.
+//! Scripts change paths by the functions of `src/base/safe_paths/path_steps.sh` alone, which never
+//! follow a name that another account controls.
 
 use std::path::Path;
 

@@ -115,7 +115,8 @@ fn invalid_daemon_json(lab: &TestLab) {
     lab.on(NODE, "docker version >/dev/null; ! test -e /pwned");
 }
 
-/// A setting that a node of a swarm does not survive: it is refused, and nothing on the node changes.
+/// A setting that a node of a swarm does not survive: it is refused, and nothing on the node
+/// changes.
 fn settings_that_end_the_swarm(lab: &TestLab) {
     let state = "cat /etc/docker/daemon.json /var/lib/skep/daemon.json; ls /etc/docker; systemctl show -p MainPID docker; docker info --format '{{.Swarm.NodeID}} {{.Swarm.Cluster.ID}}'";
     lab.on(NODE, "docker secret create keep /etc/hostname");
@@ -164,8 +165,8 @@ fn settings_that_end_the_swarm(lab: &TestLab) {
     );
 }
 
-/// Docker Engine that comes back as another node: `daemon_json` restores the old file, and after the
-/// restart of a unit the run stops.
+/// Docker Engine that comes back as another node: `daemon_json` restores the old file, and after
+/// the restart of a unit the run stops.
 fn engine_that_comes_back_as_another_node(lab: &TestLab) {
     let node = "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}} {{.Swarm.Cluster.ID}}'; docker secret ls --format '{{.Name}}' | grep keep";
     let before = lab.on(NODE, node);

@@ -1,6 +1,6 @@
 //! Fingerprints of OpenPGP keys (RFC 9580, 5.5.4). Neither this machine nor a bare host needs gpg:
-//! this file reads keys that the playbook gives and keys that a host has; `install.sh` does the same
-//! for a key that a host fetches. Signatures are not checked: apt does that.
+//! this file reads keys that the playbook gives and keys that a host has; `install.sh` does the
+//! same for a key that a host fetches. Signatures are not checked: apt does that.
 
 use base64ct::{Base64, Encoding as _};
 use sha1::Sha1;

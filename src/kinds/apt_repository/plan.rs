@@ -1,6 +1,6 @@
-//! Plans the change of a repository: the host first tries the new source with its key, and then puts
-//! key and source in place and removes older entries. All of this is one step, so that a repository
-//! that apt cannot use changes nothing.
+//! Plans the change of a repository: the host first tries the new source with its key, and then
+//! puts key and source in place and removes older entries. All of this is one step, so that a
+//! repository that apt cannot use changes nothing.
 
 use super::super::FileMode;
 use super::super::apt::apt_step;

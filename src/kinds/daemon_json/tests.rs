@@ -310,11 +310,11 @@ fn keys_that_would_stop_the_engine_are_refused_at_load() {
     assert!(toml::from_str::<DaemonJsonResource>("since = 2026-01-01").is_err());
 }
 
-/// Runs the swap with a fake Engine that is the node `n1` of the cluster `c1`. The Engine only comes
-/// back while daemon.json does not contain `bad`, is in no swarm if it contains `moved`, is another
-/// node if it contains `other`, does not answer while the file `hung` exists, refuses a file that
-/// contains `wrong`, and reports a reload at the third query, unless the file contains `lost`. Returns
-/// success and standard error.
+/// Runs the swap with a fake Engine that is the node `n1` of the cluster `c1`. The Engine only
+/// comes back while daemon.json does not contain `bad`, is in no swarm if it contains `moved`, is
+/// another node if it contains `other`, does not answer while the file `hung` exists, refuses a
+/// file that contains `wrong`, and reports a reload at the third query, unless the file contains
+/// `lost`. Returns success and standard error.
 fn run_swap(
     folder: &Path,
     mode: &str,

@@ -1,6 +1,6 @@
-//! The identity of a node: its ID and the ID of its cluster, as the host's own Docker Engine reports
-//! them. After a restart of Docker Engine both must be those of before: an Engine that starts with
-//! an empty data folder is no node of its swarm any more.
+//! The identity of a node: its ID and the ID of its cluster, as the host's own Docker Engine
+//! reports them. After a restart of Docker Engine both must be those of before: an Engine that
+//! starts with an empty data folder is no node of its swarm any more.
 
 use crate::model::{DockerAnswer, Refusal};
 use crate::names::HostName;

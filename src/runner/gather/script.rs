@@ -261,8 +261,8 @@ fn single(query: &ShellQuery) -> String {
     }
 }
 
-/// Enters a directory; ends the probe with the status `absent` if it is not there, and with a reason
-/// if root does not follow its path.
+/// Enters a directory; ends the probe with the status `absent` if it is not there, and with a
+/// reason if root does not follow its path.
 fn enter(directory: &str, absent: i32) -> String {
     format!(
         "status=0; enter {} || status=$?; case $status in 0) ;; 2) exit {absent} ;; *) give_up ;; esac; ",

@@ -26,8 +26,8 @@ pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Maximum number of bytes of stderr that are kept.
 const STDERR_LIMIT: usize = 64 * 1024;
-/// Maximum number of bytes on stderr, and on stdout outside of the command's own output. A host that
-/// prints without an end would occupy this machine until the time limit of the command.
+/// Maximum number of bytes on stderr, and on stdout outside of the command's own output. A host
+/// that prints without an end would occupy this machine until the time limit of the command.
 const NOISE_LIMIT: usize = 16 * 1024 * 1024;
 /// Time beyond the command's limit after which skep gives up: it covers the host's own limit, its
 /// KILL and the transfer.

@@ -81,8 +81,8 @@ impl TokenValues<'_> {
         Ok(in_home(&self.variables(&self.replace(text)?)?))
     }
 
-    /// Returns a text with its percent tokens replaced. Each value is checked here, because a host's
-    /// address, user and alias may come from a program or from another machine.
+    /// Returns a text with its percent tokens replaced. Each value is checked here, because a
+    /// host's address, user and alias may come from a program or from another machine.
     ///
     /// # Errors
     /// [`TokenError`] names the token that is not supported, or whose value is not safe.
