@@ -28,7 +28,7 @@ impl SampledState {
     }
 }
 
-/// One sample of the three managers. Times are seconds since 1970.
+/// A sample of the three managers. Times are seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct ManagerSample {
     pub at: f64,
@@ -47,7 +47,7 @@ impl ManagerSample {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EngineDowntime {
     pub begin: f64,
-    /// None if the Engine never came back.
+    /// Time of its return; `None` if the Engine never came back.
     pub end: Option<f64>,
     /// True if systemd was told to stop the Engine, false if the Engine died.
     pub ordered: bool,

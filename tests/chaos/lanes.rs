@@ -30,7 +30,7 @@ impl TrialQueue {
     }
 
     /// Returns the number of the next trial. Waits while the running trials may be enough. Returns
-    /// None if they were, or if twice as many trials have not been.
+    /// `None` if they were, or if twice as many trials have not been.
     pub fn take(&self) -> Option<u32> {
         loop {
             interrupt::pass();

@@ -1,4 +1,4 @@
-//! One trial: its folder in target/chaos, its runs of skep with their output, and the state of the
+//! A trial: its folder in target/chaos, its runs of skep with their output, and the state of the
 //! nodes if it fails.
 
 use std::fs::File;

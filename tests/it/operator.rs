@@ -1,4 +1,4 @@
-//! Nothing of the operator leaks: commands, passwords and files of the operator's machine.
+//! Protection of the operator: commands, passwords and files of the operator's machine do not leak.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

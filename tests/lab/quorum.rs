@@ -236,7 +236,7 @@ fn lease_of_dead_run_is_taken_over(lab: &TestLab) {
     assert!(!configs.contains("lease"), "{configs}");
 }
 
-/// One Engine that hangs costs its time limit once, and not once for every host.
+/// An Engine that hangs costs its time limit once, and not once for every host.
 fn hung_manager_costs_its_time_once(lab: &TestLab) {
     lab.on("docker03", "kill -STOP $(pidof dockerd)");
     let started = Instant::now();

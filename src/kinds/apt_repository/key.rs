@@ -21,7 +21,7 @@ pub(super) struct KeySource {
     fingerprint: FingerprintField,
 }
 
-/// One fingerprint or several; empty texts are left out.
+/// A list of fingerprints, or a single one; empty texts are left out.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,

@@ -34,10 +34,9 @@ pub(super) fn paths(
     }
 }
 
-/// What find could not look at, from its standard error; only "it is not there" is an answer. It
-/// names the path, unless that
-/// holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for
-/// every path.
+/// Failures of find, from its standard error; only "it is not there" is an answer. find names the
+/// path, unless the path contains a character that it writes in another way, such as a quote. A
+/// failure without a known path counts for every path.
 #[derive(Default)]
 struct FindErrors<'a> {
     of_path: HashMap<&'a str, &'a str>,

@@ -4,9 +4,8 @@
 //! file, not even a
 //! temporary one, and keeps apt from refreshing its caches.
 
-use std::fmt::Write as _;
-
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use super::parse::ABSENT;
 use crate::base::{RUN_SHELL_TEXT, path_walk, script_without_comments, sh_quote};
