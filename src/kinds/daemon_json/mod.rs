@@ -150,16 +150,20 @@ impl ResourceKind for DaemonJsonResource {
             needs.push(query);
             Ok(false)
         };
-        let node = if running {
+        let info = if running {
             // A change could not be told to an Engine that does not answer.
             let info = answers.engine("/info")?.json();
-            EngineNode::running(info.map_err(|error| ProbeError::silent_engine(&error))?)
+            Some(info.map_err(|error| ProbeError::silent_engine(&error))?)
         } else {
-            EngineNode {
+            None
+        };
+        let node = match info {
+            Some(info) => EngineNode::running(info),
+            None => EngineNode {
                 installed,
                 in_swarm: installed && exists(node::stopped_state_file(&live))?,
                 ..EngineNode::default()
-            }
+            },
         };
         let new = merge::merge(&last, &live, &self.wanted).document;
         let has_swarm_state = match node.new_root(&live, &new) {
@@ -169,11 +173,7 @@ impl ResourceKind for DaemonJsonResource {
         if !needs.is_empty() {
             return Ok(Observation::Needs(needs));
         }
-        let not_loaded = if running {
-            running::missing(&self.wanted, answers.engine("/info")?)?
-        } else {
-            Vec::new()
-        };
+        let not_loaded = info.map_or_else(Vec::new, |info| running::missing(&self.wanted, info));
         Ok(Observation::Known(DaemonJsonState {
             file,
             last,
