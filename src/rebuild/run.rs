@@ -161,9 +161,7 @@ async fn take_lease<S: RebuildSession>(
         Ok(LeaseOutcome::Taken(lease)) => Ok(lease),
         Ok(LeaseOutcome::NoSwarm | LeaseOutcome::NoManager) => Ok(None),
         Err(error @ LeaseError::NoMajority(_)) if consent.force => {
-            session.note(&format!(
-                "forced although {error}; a run elsewhere may disrupt another node at the same time"
-            ));
+            session.note(&error.forced_note());
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -228,12 +228,8 @@ impl Applier {
                 self.note(name, text.into()).await;
                 Ok(None)
             }
-            Err(LeaseError::NoMajority(why)) if self.guard.is_forced() => {
-                let text = format!(
-                    "forced although {}; a run elsewhere may disrupt another node at the same time",
-                    LeaseError::NoMajority(why)
-                );
-                self.note(name, text).await;
+            Err(error @ LeaseError::NoMajority(_)) if self.guard.is_forced() => {
+                self.note(name, error.forced_note()).await;
                 Ok(None)
             }
             Err(error) => {

@@ -80,6 +80,14 @@ pub enum LeaseError {
     Interrupted,
 }
 
+impl LeaseError {
+    /// Returns the note of a forced run that goes on without the lease.
+    #[must_use]
+    pub fn forced_note(&self) -> String {
+        format!("forced although {self}; a run elsewhere may disrupt another node at the same time")
+    }
+}
+
 /// Result of an attempt to take the lease.
 pub enum LeaseOutcome {
     /// The host is in no swarm, or its Engine does not run: there is nothing to protect.
