@@ -79,6 +79,13 @@ impl ResourceKind for DirectoryResource {
         vec![Query::path(self.path.as_str())]
     }
 
+    fn closed_directory(&self) -> Option<&str> {
+        let closed = self.state == DesiredState::Present
+            && self.owner.is("root", 0)
+            && self.mode.0 & 0o022 == 0;
+        closed.then_some(self.path.as_str())
+    }
+
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         Ok(Observation::Known(
             answers.path(self.path.as_str())?.cloned(),
@@ -193,6 +200,25 @@ mod tests {
         assert!(trial::plan(&plain, &state(PathType::Directory, 0o755)).is_none());
         let refusal = trial::refusal(&plain, &state(PathType::Symlink, 0o777));
         assert!(refusal.why.contains("symbolic link"), "{refusal}");
+    }
+
+    #[test]
+    fn a_directory_is_closed_if_only_root_may_write_in_it() {
+        for (rest, closed) in [
+            ("", true),
+            ("owner = '0'\nmode = '0700'", true),
+            ("mode = '0775'", false),
+            ("mode = '1777'", false),
+            ("owner = 'alice'", false),
+            ("state = 'absent'", false),
+        ] {
+            let directory: DirectoryResource = trial::kind(&format!("path = '/srv/data'\n{rest}"));
+            assert_eq!(
+                directory.closed_directory(),
+                closed.then_some("/srv/data"),
+                "{rest}"
+            );
+        }
     }
 
     #[test]

@@ -258,6 +258,8 @@ pub enum ProbeError {
         why: String,
         /// Remedy to try.
         hint: String,
+        /// Directory in which that account may write; empty if there is none.
+        open_directory: String,
     },
     /// The kind cannot use the answer, e.g. because the path has another type than the kind
     /// manages.

@@ -134,6 +134,10 @@ impl Resource for DefinedResource {
         self.resource.data_directories()
     }
 
+    fn closed_directory(&self) -> Option<&str> {
+        self.resource.closed_directory()
+    }
+
     // The table in the playbook is unchanged, and so is its digest.
     fn accepting(&self, data: ForeignData) -> Option<Arc<dyn Resource>> {
         let resource = self.resource.accepting(data)?;

@@ -81,6 +81,12 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Returns the directory in which only root can write once the resource is applied. A later
+    /// resource of the host may be unreadable until then.
+    fn closed_directory(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns the directories whose content the resource declares to the services.
     fn data_directories(&self) -> Vec<String> {
         Vec::new()
@@ -210,6 +216,10 @@ pub trait Resource: Send + Sync {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+    /// See [`ResourceKind::closed_directory`].
+    fn closed_directory(&self) -> Option<&str> {
+        None
+    }
     /// See [`ResourceKind::data_directories`].
     fn data_directories(&self) -> Vec<String> {
         Vec::new()
@@ -252,6 +262,10 @@ impl<K: ResourceKind> Resource for K {
 
     fn warnings(&self) -> Vec<String> {
         ResourceKind::warnings(self)
+    }
+
+    fn closed_directory(&self) -> Option<&str> {
+        ResourceKind::closed_directory(self)
     }
 
     fn data_directories(&self) -> Vec<String> {

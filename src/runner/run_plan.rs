@@ -20,6 +20,7 @@ use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::runner::applied_record::AppliedRecord;
 use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
 use crate::runner::host_plan::{HostPlan, PlannedResource, resource_outcome};
+use crate::runner::open_directory::plan_behind_open_directories;
 use crate::runner::other_runs::{OtherRuns, other_run, wait_for_other_run};
 use crate::transport::TransportError;
 
@@ -311,7 +312,8 @@ async fn examine_host(
     // Queries of deferred resources are sent in one further exec, together with the follow-up
     // queries of the other resources.
     look.query_with_needs(&resources).await?;
-    let examined = look.examine(&resources).await?;
+    let mut examined = look.examine(&resources).await?;
+    plan_behind_open_directories(&tasks, &mut examined);
     let elsewhere = |result: &ExamineResult| {
         matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))
     };

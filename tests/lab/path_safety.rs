@@ -242,6 +242,42 @@ pub fn races_are_lost_by_the_other_account(lab: &TestLab) {
     );
 }
 
+/// Drift opened the directory of a file that only root may read, to every account, to a group, or
+/// by its owner. The resource of the directory is applied first, and the file is read after it.
+pub fn an_opened_directory_is_closed_before_its_files_are_read(lab: &TestLab) {
+    let node = "docker01";
+    let resources = "directory = { path = \"/etc/opened\" }\n\
+                     file = { path = \"/etc/opened/key\", content = \"key\", mode = \"0600\" }";
+    run(lab, "apply", resources, &["--yes"]).exits(0);
+    for drift in [
+        "chmod 0777 /etc/opened",
+        "chgrp daemon /etc/opened; chmod g+w /etc/opened",
+        "chown daemon /etc/opened",
+        "chmod 0777 /etc/opened; echo other >/etc/opened/key",
+        "chmod 0777 /etc/opened; rm /etc/opened/key; setpriv --reuid=daemon --clear-groups sh -c 'umask 077; echo x >/etc/opened/key'",
+    ] {
+        lab.on(node, drift);
+        let check = run(lab, "check", resources, &[]);
+        check
+            .exits(2)
+            .says("not readable before directory[/etc/opened]");
+        run(lab, "apply", resources, &["--yes"]).exits(0);
+        run(lab, "check", resources, &[]).exits(0);
+        lab.on(node, "test \"$(stat -c '%U %G %a' /etc/opened) $(stat -c '%U %G %a' /etc/opened/key) $(cat /etc/opened/key)\" = 'root root 755 root root 600 key'");
+    }
+    // Without a resource for the directory, nothing is changed.
+    lab.on(node, "chmod 0777 /etc/opened; echo other >/etc/opened/key");
+    let file = resources.lines().last().unwrap();
+    run(lab, "apply", file, &["--yes"])
+        .exits(1)
+        .says("root does not read /etc/opened/key, because every account may write in /etc/opened")
+        .says("let only root write in /etc/opened");
+    lab.on(
+        node,
+        "test \"$(cat /etc/opened/key)\" = other; rm -r /etc/opened",
+    );
+}
+
 /// A process with the account of a container exchanges names in its volume, which the playbook
 /// marks.
 pub fn a_container_does_not_lead_the_marker_away(lab: &TestLab, node: &str, playbook: &str) {

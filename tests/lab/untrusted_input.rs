@@ -436,6 +436,7 @@ fn untrusted_input_is_escaped() {
     unwritable_and_unusual_paths(&lab);
     lock_of_killed_run(&lab);
     node_output_is_escaped(&lab);
+    path_safety::an_opened_directory_is_closed_before_its_files_are_read(&lab);
     path_safety::links_of_others_are_not_followed(&lab);
     path_safety::races_are_lost_by_the_other_account(&lab);
 }

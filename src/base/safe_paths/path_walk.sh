@@ -9,7 +9,7 @@
 #
 # Messages are in `why` and `hint`. The working directory is `here`. `control` says who can replace
 # names in it: `root`, `sticky` (the owner of the name, as in /tmp) or `other`, where `ruler` is the
-# owner of the directory and `rule` says so in words.
+# owner of the directory and `rule` says so in words, about the directory `open_directory`.
 
 own_uid=$(id -u)
 
@@ -62,7 +62,7 @@ enter() {
 }
 
 start() {
-  here= control=root ruler=0 rule=
+  here= control=root ruler=0 rule= open_directory=
   cd -P / && assess
 }
 
@@ -89,7 +89,7 @@ assess() {
   fi
   if ! is_own "$1"; then
     control=other ruler=$1 rule="$here belongs to $(owner_of .)"
-    reader=$1
+    reader=$1 open_directory=$here
     # An account of a container has no entry on the host, and usually its directory the right group.
     reader_group=$(id -g -- "$1" 2>/dev/null) || reader_group=$2
     return 0
@@ -111,7 +111,7 @@ assess() {
   [1357]???) control=sticky ;;
   *) control=other ruler=$1 ;;
   esac
-  reader=65534 rule="$writers may write in ${here:-/}"
+  reader=65534 rule="$writers may write in ${here:-/}" open_directory=${here:-/}
 }
 
 # Continues at the target of the link `$part`. Nobody can change the target of a link: one that

@@ -81,14 +81,8 @@ impl<'a> FindErrors<'a> {
 
 /// Returns the state of a path, or the reason why root does not look at it (`!`, reason, remedy).
 fn path_answer(path: &str, fields: &str) -> Result<QueryAnswer, ProbeError> {
-    if let Some((why, hint)) = fields
-        .strip_prefix("!\t")
-        .and_then(|words| words.split_once('\t'))
-    {
-        return Err(ProbeError::UnsafePath {
-            why: why.to_owned(),
-            hint: hint.to_owned(),
-        });
+    if let Some(refused) = refusal(fields) {
+        return Err(refused);
     }
     match path_state(fields) {
         Some(state) => Ok(QueryAnswer::Path(Some(state))),
@@ -97,6 +91,16 @@ fn path_answer(path: &str, fields: &str) -> Result<QueryAnswer, ProbeError> {
             why: "find printed no state".into(),
         }),
     }
+}
+
+/// Returns the reason why root does not read a path, if the host printed one.
+fn refusal(fields: &str) -> Option<ProbeError> {
+    let mut words = fields.strip_prefix("!\t")?.splitn(3, '\t');
+    Some(ProbeError::UnsafePath {
+        why: words.next()?.to_owned(),
+        hint: words.next()?.to_owned(),
+        open_directory: words.next()?.to_owned(),
+    })
 }
 
 fn path_state(fields: &str) -> Option<PathState> {
@@ -148,7 +152,8 @@ pub(super) fn content(
         return;
     }
     let answer = if frame.status != 0 {
-        Err(failed(path, frame))
+        let refused = frame.stderr.lines().find_map(refusal);
+        Err(refused.unwrap_or_else(|| failed(path, frame)))
     } else if frame.stdout.len() as u64 > CONTENT_LIMIT {
         Ok(QueryAnswer::Path(Some(state)))
     } else {

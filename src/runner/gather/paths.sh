@@ -34,6 +34,9 @@ path_states() {
   [ $# -eq 0 ] || find "$@" -maxdepth 0 -printf "%p\\0$path_format\\0"
 }
 
+# Prints the reason why root does not look at a path, the remedy, and the directory to close.
+refusal() { printf '!\t%s\t%s\t%s' "$why" "$hint" "$open_directory"; }
+
 # Prints the state of the path `$1`, or the reason why root does not look at it.
 walked_state() (
   status=0
@@ -44,7 +47,7 @@ walked_state() (
     fields=$(find "./$name" -maxdepth 0 -printf "$path_format" && echo x) || return
     printf '%s\0%s\0' "$1" "${fields%x}"
     ;;
-  1) printf '%s\0!\t%s\t%s\0' "$1" "$why" "$hint" ;;
+  1) printf '%s\0%s\0' "$1" "$(refusal)" ;;
   esac
 )
 
@@ -67,7 +70,12 @@ file_content() {
       head -c "$2" -- "./$name"
     else
       as_reader dd "if=./$name" iflag=nofollow,nonblock,fullblock,count_bytes bs=65536 "count=$2" status=none ||
-        { printf 'root does not read %s, because %s, who cannot read it\n' "$1" "$rule" >&2; return 1; }
+        {
+          refuse "root does not read $1, because $rule, so that another account can have put the file there" \
+            "let only root write in $open_directory (\`chown root\`, \`chmod go-w\`), or manage it with a \`directory\` before this resource"
+          refusal >&2
+          return 1
+        }
     fi
   )
 }

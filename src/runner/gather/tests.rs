@@ -151,7 +151,12 @@ fn a_link_that_another_account_can_replace_is_a_reason_and_is_not_followed() {
     ];
     let answers = ask(paths.map(|path| ShellQuery::content(name(path))));
     for path in &paths[..2] {
-        let Err(ProbeError::UnsafePath { why, hint }) = answers.path(&name(path)) else {
+        let Err(ProbeError::UnsafePath {
+            why,
+            hint,
+            open_directory,
+        }) = answers.path(&name(path))
+        else {
             panic!("{path} was read");
         };
         let link = format!(
@@ -161,6 +166,7 @@ fn a_link_that_another_account_can_replace_is_a_reason_and_is_not_followed() {
             name("open")
         );
         assert_eq!(why, link);
+        assert_eq!(open_directory, name("open"));
         assert!(
             hint.contains("give the path of the directory itself"),
             "{hint}"
