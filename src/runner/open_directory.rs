@@ -1,16 +1,19 @@
 //! Paths that cannot be read until an earlier resource of the host closes a directory: an account
 //! that may write there could have put a link or another file in the place of the path.
 
+use std::collections::BTreeSet;
+
 use super::examine::ExamineResult;
 use super::host_plan::PlannedResource;
 use crate::model::{Action, Change, DisplayValue, ExamineError, ProbeError, Step};
 
 /// Plans the resources that an earlier resource makes readable. Their values are known after apply:
-/// each resource is read again before its change.
+/// each resource is read again before its change. Returns the indices of these resources.
 pub(super) fn plan_behind_open_directories(
     tasks: &[PlannedResource],
     examined: &mut [ExamineResult],
-) {
+) -> BTreeSet<usize> {
+    let mut planned = BTreeSet::new();
     for index in 1..examined.len() {
         let Err(ExamineError::Probe(ProbeError::UnsafePath { open_directory, .. })) =
             &examined[index]
@@ -26,8 +29,10 @@ pub(super) fn plan_behind_open_directories(
                 open_directory,
                 &tasks[closing].resource.id(),
             )));
+            planned.insert(index);
         }
     }
+    planned
 }
 
 fn change_behind(directory: &str, closing: &str) -> Change {
@@ -99,7 +104,8 @@ mod tests {
     #[test]
     fn a_file_waits_for_the_directory_that_an_earlier_resource_closes() {
         let mut examined = [differs(), unreadable()];
-        plan_behind_open_directories(&tasks([Some("/etc/app"), None]), &mut examined);
+        let planned = plan_behind_open_directories(&tasks([Some("/etc/app"), None]), &mut examined);
+        assert_eq!(planned, BTreeSet::from([1]));
         let change = examined[1].as_ref().unwrap().as_ref().unwrap();
         assert_eq!(change.fields[0].after, DisplayValue::KnownAfterApply);
         assert_eq!(
@@ -118,7 +124,8 @@ mod tests {
             ([app, None], [unreadable(), unreadable()], 1),
             ([None, app], [unreadable(), differs()], 0),
         ] {
-            plan_behind_open_directories(&tasks(closed), &mut examined);
+            let planned = plan_behind_open_directories(&tasks(closed), &mut examined);
+            assert!(planned.is_empty(), "{closed:?}");
             assert!(examined[unknown].is_err(), "{closed:?}");
         }
     }

@@ -313,7 +313,7 @@ async fn examine_host(
     // queries of the other resources.
     look.query_with_needs(&resources).await?;
     let mut examined = look.examine(&resources).await?;
-    plan_behind_open_directories(&tasks, &mut examined);
+    let unread = plan_behind_open_directories(&tasks, &mut examined);
     let elsewhere = |result: &ExamineResult| {
         matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))
     };
@@ -349,10 +349,13 @@ async fn examine_host(
             ..ResourceOutcome::new(play, resource, outcome_of)
         });
     }
-    for (task, result) in tasks.iter_mut().zip(examined) {
+    for (index, (task, result)) in tasks.iter_mut().zip(examined).enumerate() {
         let mut of_resource =
             resource_outcome(&work.plays[task.play].name, task.resource.id(), &result);
         record.explain(task.resource.as_ref(), &mut of_resource);
+        if unread.contains(&index) {
+            of_resource.cause = Some(DriftCause::Unknown);
+        }
         outcome.resources.push(of_resource);
         task.change = result.ok().flatten();
     }

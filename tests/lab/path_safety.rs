@@ -259,7 +259,7 @@ pub fn an_opened_directory_is_closed_before_its_files_are_read(lab: &TestLab) {
         lab.on(node, drift);
         let check = run(lab, "check", resources, &[]);
         check
-            .exits(2)
+            .exits(3)
             .says("not readable before directory[/etc/opened]");
         run(lab, "apply", resources, &["--yes"]).exits(0);
         run(lab, "check", resources, &[]).exits(0);
