@@ -27,7 +27,9 @@ pub fn address(host: usize) -> String {
 impl BenchServer {
     /// Starts a server and waits until it listens.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In /tmp, where every account may write, each path would be walked one component at a time:
+        // managed paths are usually in directories of root.
+        let folder = tempfile::tempdir_in("/var/lib").unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -13,7 +13,7 @@ pub struct TrialOutcome {
     pub story: String,
     /// True if the event hit a running apply.
     pub hit: bool,
-    /// True if one of two runs was refused.
+    /// True if a run was refused: one of two runs, or one that found two managers only.
     pub refused: bool,
     /// Number of applies until the cluster was as wanted; None if it never was.
     pub applies: Option<usize>,
@@ -98,7 +98,7 @@ impl ChaosReport {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = format!(
             "Seed {}, skep {}.\n\n\
-             | trials | runs | hits | converged after 1 apply | after 2 | never | one refused | restarts by skep | samples | samples below two managers | violations |\n\
+             | trials | runs | hits | converged after 1 apply | after 2 | never | refused | restarts by skep | samples | samples below two managers | violations |\n\
              |---|---|---|---|---|---|---|---|---|---|---|\n",
             options.seed(),
             env!("CARGO_PKG_VERSION"),
