@@ -27,8 +27,8 @@ pub fn address(host: usize) -> String {
 impl BenchServer {
     /// Starts a server and waits until it listens.
     pub fn start() -> Self {
-        // In /tmp, where every account may write, each path would be walked one component at a time:
-        // managed paths are usually in directories of root.
+        // Below /tmp, where every account may write, skep walks each path one component at a time.
+        // Managed paths are usually in directories of root.
         let folder = tempfile::tempdir_in("/var/lib").unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()

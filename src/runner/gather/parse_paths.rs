@@ -79,7 +79,7 @@ impl<'a> FindErrors<'a> {
     }
 }
 
-/// Returns the state of a path, or the reason why root does not look at it (`!`, reason, remedy).
+/// Returns the state of a path, or the reason why root does not look at it (see [`refusal`]).
 fn path_answer(path: &str, fields: &str) -> Result<QueryAnswer, ProbeError> {
     if let Some(refused) = refusal(fields) {
         return Err(refused);
@@ -93,7 +93,8 @@ fn path_answer(path: &str, fields: &str) -> Result<QueryAnswer, ProbeError> {
     }
 }
 
-/// Returns the reason why root does not read a path, if the host printed one.
+/// Returns the reason why root does not read a path, if the host printed one: `!`, reason, remedy
+/// and open directory, with tabs between them.
 fn refusal(fields: &str) -> Option<ProbeError> {
     let mut words = fields.strip_prefix("!\t")?.splitn(3, '\t');
     Some(ProbeError::UnsafePath {
