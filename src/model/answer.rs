@@ -261,6 +261,15 @@ pub enum ProbeError {
         /// Directory in which that account may write; empty if there is none.
         open_directory: String,
     },
+    /// The state is about to change without any request, e.g. while an Engine joins its managers. A
+    /// run that waits a minute gets an answer.
+    #[error("{why}")]
+    Settling {
+        /// State that was read.
+        why: String,
+        /// Remedy to try if the state persists.
+        hint: String,
+    },
     /// The kind cannot use the answer, e.g. because the path has another type than the kind
     /// manages.
     #[error("{0}")]
@@ -320,6 +329,12 @@ impl HostAnswers {
     #[must_use]
     pub fn contains(&self, query: &Query) -> bool {
         self.entries.contains_key(query)
+    }
+
+    /// Returns every query that has been answered or has failed.
+    #[must_use]
+    pub fn queries(&self) -> BTreeSet<Query> {
+        self.entries.keys().cloned().collect()
     }
 
     /// Adds all answers of another set, replacing older ones.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use super::event::Event;
 use super::gather::gather;
 use super::{ConnectedHost, Fleet, ReadCache};
 use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
@@ -11,6 +13,13 @@ use crate::transport::TransportError;
 
 /// Maximum number of rounds of follow-up queries; a kind that needs more queries in circles.
 const MOST_ROUNDS: usize = 8;
+
+/// Time for which a run of `apply` waits for a state that is about to change by itself. An Engine
+/// that joins, starts or changes its role needs some seconds; a damaged one never settles.
+pub(super) const SETTLE_WAIT: Duration = Duration::from_secs(60);
+
+/// Time between two readings of such a state.
+const SETTLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Change of one resource, or the reason why it is unknown.
 pub(super) type ExamineResult = Result<Option<Change>, ExamineError>;
@@ -90,6 +99,41 @@ impl<'a> HostExaminer<'a> {
         self.query(&queries).await
     }
 
+    /// Like [`HostExaminer::examine`], but waits at most `limit` while the state of a resource is
+    /// about to change by itself. Reads everything again after each pause.
+    pub(super) async fn examine_settled(
+        &mut self,
+        resources: &[Arc<dyn Resource>],
+        limit: Duration,
+    ) -> Result<Vec<ExamineResult>, TransportError> {
+        let begun = Instant::now();
+        let mut is_told = false;
+        loop {
+            let results = self.examine(resources).await?;
+            let Some(why) = results.iter().find_map(settling) else {
+                return Ok(results);
+            };
+            if begun.elapsed() + SETTLE_PAUSE > limit {
+                return Ok(results);
+            }
+            if !is_told {
+                let (host, why) = (self.host.name().clone(), why.to_owned());
+                self.fleet.events().send(Event::Waiting { host, why }).await;
+                is_told = true;
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+            self.read_again().await?;
+        }
+    }
+
+    /// Sends every query again that was answered.
+    async fn read_again(&mut self) -> Result<(), TransportError> {
+        let queries = self.answers.queries();
+        self.round = ReadCache::default();
+        self.answers = HostAnswers::default();
+        self.query(&queries).await
+    }
+
     /// Examines all these resources; their follow-up queries are sent together, at one exec per
     /// round.
     pub(super) async fn examine(
@@ -125,5 +169,13 @@ impl<'a> HostExaminer<'a> {
             .into_iter()
             .map(|result| result.unwrap_or_else(circles))
             .collect())
+    }
+}
+
+/// Returns the state of a resource that is about to change by itself.
+fn settling(result: &ExamineResult) -> Option<&str> {
+    match result {
+        Err(ExamineError::Probe(ProbeError::Settling { why, .. })) => Some(why),
+        _ => None,
     }
 }

@@ -58,7 +58,9 @@ fn failure(error: &ExamineError) -> Outcome {
             hint: "repair that host, or run `skep apply`, which reads this host again after it"
                 .into(),
         },
-        ExamineError::Probe(ProbeError::UnsafePath { why, hint, .. }) => Outcome::Failed {
+        ExamineError::Probe(
+            ProbeError::UnsafePath { why, hint, .. } | ProbeError::Settling { why, hint },
+        ) => Outcome::Failed {
             why: why.clone(),
             hint: hint.clone(),
         },

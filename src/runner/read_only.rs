@@ -2,7 +2,7 @@
 //! the code that performs steps (see `runner::apply::permit`).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,7 @@ pub async fn run_read_only(
         PlanOptions {
             forks,
             other_runs: OtherRuns::Noted,
+            settle_wait: Duration::ZERO,
             cluster_check: cluster_check.as_ref(),
             fallbacks: None,
         },

@@ -3,7 +3,7 @@
 //! steps.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +79,8 @@ pub struct PlanOptions<'a> {
     pub forks: usize,
     /// Treatment of hosts on which another run of `apply` works.
     pub other_runs: OtherRuns,
+    /// Time to wait for a state that is about to change without any request.
+    pub settle_wait: Duration,
     /// Cluster check, whose queries are sent together with those of the resources.
     pub cluster_check: Option<&'a Arc<dyn ClusterCheck>>,
     /// Hosts on which cluster-scoped resources of an unreachable host are planned; `None` chooses
@@ -97,9 +99,14 @@ pub async fn plan_run(
     let PlanOptions {
         forks,
         other_runs,
+        settle_wait,
         cluster_check,
         fallbacks,
     } = options;
+    let waits = HostWaits {
+        other_runs,
+        settle_wait,
+    };
     let looked = fan_out(hosts.clone(), forks, |host| {
         let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
         let cluster_check = cluster_check.cloned();
@@ -108,7 +115,7 @@ pub async fn plan_run(
                 return None;
             }
             tokio::select! {
-                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref(), other_runs) => Some(looked),
+                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref(), waits) => Some(looked),
                 () = stop.cancelled() => None,
             }
         }
@@ -140,19 +147,25 @@ pub async fn plan_run(
     }
 }
 
+/// Waits of one host before it is planned.
+#[derive(Clone, Copy)]
+struct HostWaits {
+    other_runs: OtherRuns,
+    settle_wait: Duration,
+}
+
 async fn plan_host(
     fleet: &Fleet,
     work: &ResolvedPlaybook,
     name: &HostName,
     cluster_check: Option<&dyn ClusterCheck>,
-    other_runs: OtherRuns,
+    waits: HostWaits,
 ) -> HostPlan {
     let events = fleet.events();
     let forecast = match fleet.host(name).await {
         Ok(host) => {
             events.send(Event::Gathering { host: name.clone() }).await;
-            let mut looked = match examine_host(fleet, &host, work, cluster_check, other_runs).await
-            {
+            let mut looked = match examine_host(fleet, &host, work, cluster_check, waits).await {
                 Ok(looked) => looked,
                 Err(error @ (TransportError::Locked { .. } | TransportError::StepRuns { .. })) => {
                     locked_host(fleet, name, &error).await
@@ -253,7 +266,7 @@ async fn examine_host(
     host: &ConnectedHost,
     work: &ResolvedPlaybook,
     cluster_check: Option<&dyn ClusterCheck>,
-    other_runs: OtherRuns,
+    waits: HostWaits,
 ) -> Result<HostPlan, TransportError> {
     let host_resources: Vec<(usize, &HostResource)> = work.host_resources(host.name()).collect();
     // Facts are read in the same exec as everything that does not depend on them.
@@ -274,7 +287,7 @@ async fn examine_host(
         .then_some(Query::Shell(ShellQuery::Facts))
         .into_iter()
         .chain(record)
-        .chain(other_runs.query())
+        .chain(waits.other_runs.query())
         .chain(more);
     if deferred {
         // A connection to the Engine begins with a command of its own.
@@ -287,7 +300,7 @@ async fn examine_host(
     let mut notes = Vec::new();
     let begun = Instant::now();
     while let Some(other) = other_run(&look.answers) {
-        let OtherRuns::AwaitedFor(limit) = other_runs else {
+        let OtherRuns::AwaitedFor(limit) = waits.other_runs else {
             notes.push(format!("another run of apply is under way: {other}"));
             break;
         };
@@ -312,7 +325,7 @@ async fn examine_host(
     // Queries of deferred resources are sent in one further exec, together with the follow-up
     // queries of the other resources.
     look.query_with_needs(&resources).await?;
-    let mut examined = look.examine(&resources).await?;
+    let mut examined = look.examine_settled(&resources, waits.settle_wait).await?;
     let unread = plan_behind_open_directories(&tasks, &mut examined);
     let elsewhere = |result: &ExamineResult| {
         matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))

@@ -96,6 +96,9 @@ impl MembershipStatus {
 pub enum MembershipError {
     /// The membership is known, and acting would do harm.
     Refused(Refusal),
+    /// The Engine is about to change its state by itself. Acting now would do harm; a minute later,
+    /// the membership can be read.
+    Settling(Refusal),
     /// The membership is currently unknown.
     Unknown(String),
 }
@@ -130,7 +133,7 @@ impl MembershipObservation {
 /// returned for `plan` to report.
 ///
 /// # Errors
-/// [`ProbeError`] for [`MembershipError::Unknown`].
+/// [`ProbeError`] for [`MembershipError::Unknown`] and [`MembershipError::Settling`].
 pub fn observe_membership(
     view: &SwarmView,
     ours: &ManagerAddresses,
@@ -138,6 +141,9 @@ pub fn observe_membership(
     match resolve_membership(view, ours) {
         Ok(status) => Ok(MembershipObservation::Resolved(status)),
         Err(MembershipError::Refused(refusal)) => Ok(MembershipObservation::Refused(refusal)),
+        Err(MembershipError::Settling(Refusal { why, hint })) => {
+            Err(ProbeError::Settling { why, hint })
+        }
         Err(MembershipError::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
     }
 }
@@ -146,6 +152,7 @@ pub fn observe_membership(
 ///
 /// # Errors
 /// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership;
+/// [`MembershipError::Settling`] while the Engine joins, leaves, starts or changes its role;
 /// [`MembershipError::Unknown`] when a manager that may belong to the swarm could not be read, or
 /// the swarm has no leader.
 pub fn resolve_membership(
@@ -301,7 +308,7 @@ fn in_swarm(
     match (info.state.as_str(), node) {
         ("active", Some(node)) => Ok(Membership::Member(node.clone())),
         ("pending", Some(node)) => Ok(Membership::Returning(node.clone())),
-        (state, Some(node)) if node.manager.is_some() => refuse(
+        (state, Some(node)) if node.manager.is_some() => settling(
             format!(
                 "{} is a manager of the swarm and its Engine reports `{state}`: {}",
                 view.host, info.error
@@ -312,7 +319,7 @@ fn in_swarm(
                 view.host
             ),
         ),
-        ("active", None) if info.control_available => refuse(
+        ("active", None) if info.control_available => settling(
             format!(
                 "{} acts as a manager of cluster {}, whose other managers do not know its node {}",
                 view.host, swarm.cluster_id, info.node_id
@@ -353,7 +360,7 @@ fn unclaimed_manager(
     let node = reachable_manager_at(view, ours, swarm)
         .map(|node| format!(": node {} ({})", node.short_id(), node.hostname))
         .unwrap_or_default();
-    MembershipError::Refused(Refusal {
+    MembershipError::Settling(Refusal {
         why: format!(
             "the Engine of {host} reports `{}` and node ID `{}`, but the managers list a reachable manager at its address{node}",
             info.state, info.node_id
@@ -376,6 +383,10 @@ fn reachable_manager_at<'a>(
         .nodes
         .iter()
         .find(|node| node.is_reachable_manager() && ours.hosts.has(&view.host, &node.seen_at()))
+}
+
+fn settling<T>(why: String, hint: String) -> Result<T, MembershipError> {
+    Err(MembershipError::Settling(Refusal { why, hint }))
 }
 
 fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, MembershipError> {

@@ -185,7 +185,7 @@ pub(super) fn without_managers(view: &SwarmView, info: &DockerInfo) -> Membershi
     } else {
         format!(": {}", info.error)
     };
-    refused(
+    settling(
         format!(
             "{} is in a swarm (state `{}`), and its Engine knows no manager of it yet{error}",
             view.host, info.state
@@ -202,7 +202,7 @@ fn in_transition(view: &SwarmView, info: &DockerInfo) -> MembershipError {
     } else {
         format!(": {}", info.error)
     };
-    refused(
+    settling(
         format!(
             "{} is a node of a swarm (state `{}`, managers {}) and does not manage it now, and no other manager of the group does{error}",
             view.host,
@@ -248,4 +248,8 @@ pub(super) fn unknown_manager(view: &SwarmView) -> Option<String> {
 
 fn refused(why: String, hint: String) -> MembershipError {
     MembershipError::Refused(Refusal { why, hint })
+}
+
+fn settling(why: String, hint: String) -> MembershipError {
+    MembershipError::Settling(Refusal { why, hint })
 }

@@ -64,7 +64,11 @@ fn planned(member: &SwarmMemberResource, answers: &HostAnswers) -> Option<Change
 }
 
 fn refused(member: &SwarmMemberResource, answers: &HostAnswers) -> String {
-    let refusal = member.plan(&seen(member, answers).unwrap()).unwrap_err();
+    let seen = match seen(member, answers) {
+        Err(ProbeError::Settling { why, hint }) => return format!("{why} | {hint}"),
+        seen => seen.unwrap(),
+    };
+    let refusal = member.plan(&seen).unwrap_err();
     format!("{} | {}", refusal.why, refusal.hint)
 }
 

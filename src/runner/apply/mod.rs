@@ -38,7 +38,7 @@ use self::change::{AttemptOutcome, HostStop, Retry};
 use self::failed_hosts::FailedHosts;
 use self::locks::HostLocks;
 use super::event::Event;
-use super::examine::HostExaminer;
+use super::examine::{HostExaminer, SETTLE_WAIT};
 use super::outcome::{HostOutcome, Outcome, Problem, ResourceOutcome};
 use super::{ConnectedHost, DisruptionGuard, Fleet, TaskPanic, fan_out};
 use crate::model::Resource;
@@ -276,7 +276,11 @@ impl Applier {
                 return Ok(());
             }
             let one = std::slice::from_ref(&task.resource);
-            let mut examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
+            let settled = tokio::select! {
+                settled = look.examine_settled(one, SETTLE_WAIT) => settled?,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            let mut examined = settled.into_iter().next().unwrap_or(Ok(None));
             let mut result = resource_outcome(play, task.resource.id(), &examined);
             let mut attempt = 0;
             while let Ok(Some(change)) = &examined {
@@ -305,7 +309,11 @@ impl Applier {
                         // next ones.
                         look = HostExaminer::gather(&self.fleet, host, &resources[index..], None)
                             .await?;
-                        let after = look.examine(one).await?.pop().unwrap_or(Ok(None));
+                        let after = tokio::select! {
+                            after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
+                            // What the Engine reports in transition is no verification.
+                            () = self.stop.cancelled() => look.examine(one).await?.pop().unwrap_or(Ok(None)),
+                        };
                         verified(&after, change, acted)
                     }
                     Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },

@@ -18,6 +18,7 @@ use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_b
 use crate::runner::apply::verification::skip_all;
 use crate::runner::disruption_notes::note_disruptions;
 use crate::runner::event::Event;
+use crate::runner::examine::SETTLE_WAIT;
 use crate::runner::fallback::Fallbacks;
 use crate::runner::host_plan::PlannedResource;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
@@ -58,6 +59,7 @@ pub async fn apply(
     let plan_options = PlanOptions {
         forks: options.forks,
         other_runs: OtherRuns::AwaitedFor(options.lock_wait),
+        settle_wait: SETTLE_WAIT,
         cluster_check: None,
         fallbacks: None,
     };
@@ -297,6 +299,7 @@ async fn verify(
         PlanOptions {
             forks,
             other_runs: OtherRuns::Ignored,
+            settle_wait: SETTLE_WAIT,
             cluster_check: None,
             fallbacks: Some(fallbacks),
         },

@@ -1,5 +1,8 @@
 //! `skep apply`: the plan, the lines of the run and the recap.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use super::docker::{self, set, swarm};
 use super::golden_at_both_widths;
 use super::plan::{FILES, SWARM};
@@ -94,6 +97,53 @@ fn foreign_swarm() {
     stage.write("site.toml", members);
     golden_at_both_widths("apply_foreign_swarm", |width| {
         stage.verb(width, "apply", &["--yes"])
+    });
+}
+
+/// The Engine of a manager reports an error while it changes its role. `apply` waits for the end of
+/// that state, and `check` reports it at once.
+#[test]
+fn manager_in_transition() {
+    let stage = Stage::new(2);
+    let nodes = vec![docker::voter(1, true), docker::voter(2, false)];
+    stage.docker(1, swarm(docker::manager(1), nodes.clone(), Vec::new()));
+    let joining = set(docker::worker(2), "/Swarm/LocalNodeState", "error");
+    let joining = set(
+        joining,
+        "/Swarm/Error",
+        "rpc error: code = Unavailable desc = not a manager yet",
+    );
+    let before = swarm(joining, Vec::new(), Vec::new());
+    let after = swarm(docker::manager(2), nodes, Vec::new());
+    let readings_before = Arc::new(AtomicUsize::new(0));
+    let left = readings_before.clone();
+    stage.docker(
+        2,
+        Arc::new(move |request: &str| {
+            let is_info = request == "GET /info";
+            let next = |count: usize| count.checked_sub(usize::from(is_info));
+            match left.fetch_update(SeqCst, SeqCst, next) {
+                Ok(0) | Err(_) => after(request),
+                Ok(_) => before(request),
+            }
+        }),
+    );
+    stage.write(
+        "site.toml",
+        "[[plays]]\nname = 'Members'\nhosts = 'managers'\nresources = [{ swarm_member = { role = 'manager' } }]\n",
+    );
+    let inventory = std::fs::read_to_string(stage.path("inventory.toml")).unwrap();
+    stage.write(
+        "inventory.toml",
+        &inventory.replace("'workers'", "'managers'"),
+    );
+    golden_at_both_widths("apply_manager_in_transition", |width| {
+        readings_before.store(2, SeqCst);
+        stage.verb(width, "apply", &["--yes"])
+    });
+    golden_at_both_widths("check_manager_in_transition", |width| {
+        readings_before.store(1000, SeqCst);
+        stage.verb(width, "check", &[])
     });
 }
 
