@@ -8,8 +8,8 @@ mod confinement;
 mod empty_swarm;
 mod overlay;
 mod planned_objects;
+mod secret_versions;
 mod serve;
-mod versions;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -233,7 +233,7 @@ impl DockerProxy {
             .unwrap_or_else(PoisonError::into_inner)
             .aliases
             .clone();
-        if path.starts_with("/services/") && versions::rename(&shown, &mut body) {
+        if path.starts_with("/services/") && secret_versions::rename(&shown, &mut body) {
             write.body = Bytes::from(body.to_string());
         }
         let record = RecordedWrite {

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::answer;
-use super::versions::newest;
+use super::secret_versions::newest;
 use crate::docker::proxy::planned_objects::{PlannedObjects, SORTS, id_of, name_of};
 
 /// Label in which the command keeps an image as written in the compose file.

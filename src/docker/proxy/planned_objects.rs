@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::versions::AliasedNames;
+use super::secret_versions::AliasedNames;
 use super::{RecordedWrite, answer, message};
 
 /// Types of the objects of a stack, as the first part of their paths.
