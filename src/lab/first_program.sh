@@ -21,6 +21,9 @@ done
 
 # Identity that two nodes must not share.
 [ -s /etc/machine-id ] || tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
-[ -s /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -A >/dev/null
+# An RSA key, as `ssh-keygen -A` would make it too, takes half a second of a processor.
+for type in ecdsa ed25519; do
+    [ -s "/etc/ssh/ssh_host_${type}_key" ] || ssh-keygen -q -t "$type" -N '' -f "/etc/ssh/ssh_host_${type}_key"
+done
 
 exec /lib/systemd/systemd

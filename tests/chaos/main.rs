@@ -22,6 +22,8 @@ mod interrupt;
 mod kills;
 mod lanes;
 mod losses;
+#[path = "../lab/node_namespaces.rs"]
+mod node_namespaces;
 mod options;
 mod pairs;
 mod random;

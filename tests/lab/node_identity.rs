@@ -1,6 +1,6 @@
 //! Identity is mutual: a compromised worker that claims the node of another host changes nothing
 //! there, machines may have other names than in the inventory, and role changes end before an
-//! Engine restarts. The nodes are inspected with `docker exec`, never through skep.
+//! Engine restarts. The nodes are inspected with `nsenter`, never through skep.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

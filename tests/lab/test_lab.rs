@@ -1,10 +1,13 @@
 //! A lab environment of bare nodes for one test, removed at its end. The test inspects nodes with
-//! `docker exec` (virtual machines with `ssh`), never through skep.
+//! `nsenter` (virtual machines with `ssh`), never through skep.
 
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::node_namespaces;
 use crate::skep::{Said, command, skep};
 
 /// Nodes named docker01, docker02, ... with an inventory that reaches them.
@@ -182,32 +185,35 @@ impl TestLab {
 
     /// Runs a shell script in a node; returns its status and output.
     pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
-        let output = self
+        // A program that the script leaves behind may keep its output open, so that the end of a
+        // pipe would not come.
+        let [stdout, stderr] = [(); 2].map(|()| tempfile::tempfile().expect("a temporary file"));
+        let writer = |file: &File| Stdio::from(file.try_clone().expect("a descriptor"));
+        let status = self
             .shell(node, script)
             .stdin(Stdio::null())
-            .output()
-            .expect("docker, or ssh, starts");
-        let text = [output.stdout, output.stderr].concat();
+            .stdout(writer(&stdout))
+            .stderr(writer(&stderr))
+            .status()
+            .expect("nsenter, or ssh, starts");
+        let mut text = Vec::new();
+        for mut file in [stdout, stderr] {
+            file.rewind()
+                .and_then(|()| file.read_to_end(&mut text))
+                .expect("the output");
+        }
         (
-            output.status.code().unwrap_or(-1),
+            status.code().unwrap_or(-1),
             String::from_utf8_lossy(&text).trim().to_owned(),
         )
     }
 
-    /// Returns a command that enters a node without skep: a container by Docker, a virtual machine
-    /// by `ssh`.
+    /// Returns a command that enters a node without skep: a container by `nsenter`, a virtual
+    /// machine by `ssh`.
     pub fn shell(&self, node: &str, script: &str) -> Command {
         let table = self.table();
         let Some(port) = table["hosts"][node].get("port") else {
-            let mut command = Command::new("docker");
-            command.args([
-                "exec",
-                &format!("skep-{}-{node}", self.name),
-                "sh",
-                "-c",
-                script,
-            ]);
-            return command;
+            return node_namespaces::command_in(&format!("skep-{}-{node}", self.name), script);
         };
         let setting = |key: &str| table["defaults"][key].as_str().unwrap().to_owned();
         let mut command = Command::new("ssh");
@@ -267,8 +273,7 @@ impl TestLab {
                 started.elapsed() < limit,
                 "`{script}` on {node} is still not so: {text}"
             );
-            // Each attempt costs a tenth of a second of a processor that other tests share.
-            std::thread::sleep(Duration::from_millis(700));
+            std::thread::sleep(Duration::from_millis(400));
         }
     }
 }

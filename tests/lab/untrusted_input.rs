@@ -1,5 +1,5 @@
 //! Hostile values on a real shell: values of a playbook arrive literally or are refused, and output
-//! of a node never reaches the terminal unescaped. The node is inspected with `docker exec`, never
+//! of a node never reaches the terminal unescaped. The node is inspected with `nsenter`, never
 //! through skep.
 
 use std::time::Duration;
