@@ -1,5 +1,5 @@
-//! Ctrl-C: ends the processes that the chaos runs started, removes their lab environments, and
-//! exits with 130.
+//! Ctrl-C: ends the processes that the chaos runs started, removes their lab environments, prints
+//! the counts of the ended trials, and exits with 130.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// Starts the thread that waits for Ctrl-C, SIGTERM and SIGHUP.
-pub fn watch() {
+/// Starts the thread that waits for Ctrl-C, SIGTERM and SIGHUP, and then prints `counts`.
+pub fn watch(counts: impl Fn() -> String + Send + 'static) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,6 +41,7 @@ pub fn watch() {
             end_children();
             remove_environments();
         }
+        println!("\n{}", counts());
         std::process::exit(130);
     });
 }

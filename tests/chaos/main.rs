@@ -38,6 +38,8 @@ mod test_lab;
 mod trial;
 mod verify;
 
+use std::sync::Arc;
+
 use options::{ChaosOptions, ChaosPart};
 use report::ChaosReport;
 
@@ -51,9 +53,10 @@ fn main() {
         return;
     }
     let options = ChaosOptions::read(&arguments[2..]);
-    interrupt::watch();
+    let report = Arc::new(ChaosReport::default());
+    let (counted, given) = (report.clone(), options.clone());
+    interrupt::watch(move || counted.text(&given));
     println!("{options}");
-    let report = ChaosReport::default();
     for part in options.parts() {
         match part {
             ChaosPart::Kills => kills::run(&options, &report),

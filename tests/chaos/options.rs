@@ -16,7 +16,7 @@ pub enum ChaosPart {
     Pairs,
 }
 
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "make chaos --")]
 pub struct ChaosOptions {
     /// Parts to run; all of them by default.

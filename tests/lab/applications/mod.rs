@@ -2,6 +2,7 @@
 
 mod guestbook;
 mod nginx_php;
+mod service_parts;
 mod survey;
 mod web2py;
 mod wordpress;

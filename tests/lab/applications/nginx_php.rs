@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::service_parts::{self, copy_image};
 use crate::skep::Said;
 use crate::test_lab::TestLab;
 
@@ -22,9 +23,9 @@ const WAIT_LIMIT: Duration = Duration::from_secs(240);
 fn run(lab: &TestLab, verb: &str, more: &[&str]) -> Said {
     let values = [
         "registry_image=registry:lab",
-        "nginx_php_base=services:lab",
+        "nginx_php_base=nginx-php:lab",
         "nginx_php_install=:",
-        "nginx_php_balancer_image=services:lab",
+        "nginx_php_balancer_image=nginx-php:lab",
         "nginx_php_content=directory",
     ];
     let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
@@ -135,7 +136,14 @@ fn nginx_php_behind_load_balancers() {
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lab.image("services", &[]);
+    lab.image("services", &["docker01"]);
+    service_parts::NGINX_PHP.build(&lab, "docker01");
+    copy_image(
+        &lab,
+        service_parts::NGINX_PHP.image,
+        "docker01",
+        &["docker02", "docker03"],
+    );
     lab.image("registry", &["docker01"]);
     let address = |node: &str| lab.address(node);
 

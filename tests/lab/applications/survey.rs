@@ -6,6 +6,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::service_parts::{self, copy_image};
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
 
@@ -27,13 +28,13 @@ fi
 exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp
 END
 chmod 755 start
-printf 'FROM services:lab\nCOPY start /start\nUSER postgres\nCMD ["/start"]\n' >Dockerfile
+printf 'FROM postgresql:lab\nCOPY start /start\nUSER postgres\nCMD ["/start"]\n' >Dockerfile
 docker build -q -t postgres:lab . >/dev/null
-docker run --rm services:lab id -u postgres"#;
+docker run --rm postgresql:lab id -u postgres"#;
 
 /// Debian's Redis, on the official image's port.
 const QUEUE: &str = r#"mkdir -p /root/queue && cd /root/queue
-printf 'FROM services:lab\nUSER redis\nCMD ["redis-server", "--bind", "*", "--protected-mode", "no", "--save", "", "--dir", "/tmp"]\n' >Dockerfile
+printf 'FROM redis-server:lab\nUSER redis\nCMD ["redis-server", "--bind", "*", "--protected-mode", "no", "--save", "", "--dir", "/tmp"]\n' >Dockerfile
 docker build -q -t redis:lab ."#;
 
 struct Survey<'a> {
@@ -46,7 +47,7 @@ impl Survey<'_> {
         let account = format!("survey_database_account={}", self.account);
         let values = [
             "registry_image=registry:lab",
-            "survey_base=services:lab",
+            "survey_base=python:lab",
             "survey_install=:",
             "survey_database_image=postgres:lab",
             "survey_queue_image=redis:lab",
@@ -130,12 +131,19 @@ fn survey_keeps_data() {
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lab.image("services", &[]);
+    lab.image("services", &["docker01"]);
     lab.image("registry", &["docker01"]);
-    let account = lab.on("docker02", DATABASE).trim().to_owned();
-    for node in ["docker01", "docker02", "docker03"] {
-        lab.on(node, QUEUE);
+    for part in [
+        service_parts::PYTHON,
+        service_parts::POSTGRESQL,
+        service_parts::REDIS,
+    ] {
+        part.build(&lab, "docker01");
     }
+    let account = lab.on("docker01", DATABASE).trim().to_owned();
+    copy_image(&lab, "postgres:lab", "docker01", &["docker02"]);
+    lab.on("docker01", QUEUE);
+    copy_image(&lab, "redis:lab", "docker01", &["docker02", "docker03"]);
     let survey = Survey { lab: &lab, account };
 
     survey.run("plan", &[]).exits(0).says("stack[survey]");

@@ -7,6 +7,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::service_parts;
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
 
@@ -34,7 +35,7 @@ ErrorLog /proc/self/fd/2
 </Directory>
 END
 cat >Dockerfile <<'END'
-FROM services:lab
+FROM apache:lab
 RUN mkdir -p /usr/local/apache2/conf/extra /usr/local/apache2/htdocs && ln -s /usr/lib/apache2/modules /usr/local/apache2/modules
 COPY httpd.conf /usr/local/apache2/conf/httpd.conf
 STOPSIGNAL SIGWINCH
@@ -67,7 +68,7 @@ fi
 exec mariadbd --datadir=$data --socket=$socket --pid-file=/tmp/mysqld.pid --bind-address=*
 END
 chmod 755 start
-printf 'FROM services:lab\nCOPY start /start\nUSER 999:999\nEXPOSE 3306\nCMD ["/start"]\n' >Dockerfile
+printf 'FROM mariadb:lab\nCOPY start /start\nUSER 999:999\nEXPOSE 3306\nCMD ["/start"]\n' >Dockerfile
 docker build -q -t mysql:lab ."#;
 
 struct Web2py<'a> {
@@ -80,7 +81,7 @@ impl Web2py<'_> {
             "web2py_deploy=true",
             "registry_image=registry:lab",
             "web2py_apache2_base=httpd:lab",
-            "web2py_python_base=services:lab",
+            "web2py_python_base=python:lab",
             "web2py_python_install=:",
             "web2py_mysql5_base=mysql:lab",
             "published_mode=host",
@@ -195,6 +196,13 @@ fn web2py_on_one_and_three_nodes() {
     // Only docker01 has the base images; the other nodes have nothing but images that they pull.
     lab.image("services", &["docker01"]);
     lab.image("registry", &["docker01"]);
+    for part in [
+        service_parts::PYTHON,
+        service_parts::APACHE,
+        service_parts::MARIADB,
+    ] {
+        part.build(&lab, "docker01");
+    }
     lab.on("docker01", APACHE);
     lab.on("docker01", DATABASE);
     let web2py = Web2py { lab: &lab };

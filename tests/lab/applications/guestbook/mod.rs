@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::service_parts::{self, copy_image};
 use crate::skep::Said;
 use crate::test_lab::TestLab;
 
@@ -15,31 +16,14 @@ const WAIT_LIMIT: Duration = Duration::from_secs(240);
 /// Node with `size=big`.
 const BIG: &str = "docker04";
 
-/// Debian's Python with Flask, gunicorn and pymongo, without the rest of `services:lab`, since
-/// three nodes pull the images based on it.
-const PYTHON: &str = r#"mkdir -p /root/python && cd /root/python
-cat >make-tree <<'END'
-set -eu
-mkdir -p /tree/usr/bin /tree/usr/lib /tree/usr/lib64 /tree/tmp
-for name in bin lib lib64; do ln -s usr/$name /tree/$name; done
-chmod 1777 /tree/tmp
-cp -a --parents /usr/lib/python3* /usr/bin/python3* /usr/bin/gunicorn /usr/share/python3 /tree
-cp -L --parents /usr/bin/dash /tree
-ln -s dash /tree/usr/bin/sh
-find /tree/usr -name '*.so' -o -path '*/usr/bin/*' -type f | xargs ldd 2>/dev/null | grep -o '/[^ ]*lib[^ ]*\.so[^ ]*' | grep -v ':$' | sort -u |
-  while read -r library; do cp -L --parents "$library" /tree; done
-END
-printf 'FROM services:lab AS all\nCOPY make-tree /\nRUN sh /make-tree\nFROM scratch\nCOPY --from=all /tree /\n' >Dockerfile
-docker build -q -t python:lab ."#;
-
 /// Debian's nginx, which reads /etc/nginx/conf.d as the official image does.
 const FRONT: &str = r#"mkdir -p /root/front && cd /root/front
-printf 'FROM services:lab\nRUN rm -f /etc/nginx/sites-enabled/*\nEXPOSE 80\nCMD ["nginx", "-g", "daemon off;"]\n' >Dockerfile
+printf 'FROM nginx-php:lab\nRUN rm -f /etc/nginx/sites-enabled/*\nEXPOSE 80\nCMD ["nginx", "-g", "daemon off;"]\n' >Dockerfile
 docker build -q -t nginx:lab ."#;
 
 /// The stand-in for MongoDB, with path, port and account of the official image.
 const DATABASE: &str = r#"cd /root/mongo
-printf 'FROM services:lab\nCOPY mongod.py /mongod.py\nUSER 999:999\nEXPOSE 27017\nCMD ["python3", "/mongod.py"]\n' >Dockerfile
+printf 'FROM python:lab\nCOPY mongod.py /mongod.py\nUSER 999:999\nEXPOSE 27017\nCMD ["python3", "/mongod.py"]\n' >Dockerfile
 docker build -q -t mongo:lab ."#;
 
 struct Guestbook<'a> {
@@ -192,9 +176,11 @@ fn guestbook_survives_node_loss() {
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lab.image("services", &["docker01", BIG]);
+    lab.image("services", &["docker01"]);
     lab.image("registry", &["docker01"]);
-    lab.on("docker01", PYTHON);
+    service_parts::PYTHON.build(&lab, "docker01");
+    service_parts::NGINX_PHP.build(&lab, "docker01");
+    copy_image(&lab, service_parts::PYTHON.image, "docker01", &[BIG]);
     lab.on("docker01", FRONT);
     lab.on(BIG, "mkdir -p /root/mongo");
     lab.put(
