@@ -35,7 +35,7 @@ pub const APACHE: ServicePart = ServicePart {
 /// MariaDB: the server, its client, and the programs that create a database.
 pub const MARIADB: ServicePart = ServicePart {
     image: "mariadb:lab",
-    paths: "/usr/sbin/mariadbd /usr/bin/mariadb /usr/bin/mariadb-admin /usr/bin/mariadb-install-db /usr/bin/my_print_defaults /usr/bin/resolveip /usr/share/mariadb /usr/lib/mysql",
+    paths: "/usr/sbin/mariadbd /usr/bin/mariadb /usr/bin/mariadb-admin /usr/bin/mariadb-install-db /usr/bin/my_print_defaults /usr/bin/resolveip /usr/share/mariadb /usr/lib/mysql /etc/mysql /etc/alternatives/my.cnf",
 };
 
 /// PostgreSQL.
