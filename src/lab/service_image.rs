@@ -49,7 +49,10 @@ pub(crate) const PACKAGES: &[&str] = &[
 /// the size.
 pub(crate) const SETUP: &str = r#"cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb \
 var/lib/mysql/* var/lib/postgresql/*/main etc/postgresql/*/main usr/bin/promtool usr/lib/*/libLLVM* usr/lib/*/libz3* \
-usr/lib/postgresql/*/lib/bitcode usr/lib/postgresql/*/lib/llvmjit* usr/share/javascript/* usr/lib/*/perl usr/share/perl usr/share/i18n usr/bin/aria_* usr/bin/myisam* usr/bin/perror usr/bin/replace usr/bin/resolve_stack_dump usr/bin/mariadb-binlog usr/bin/mariadb-check usr/bin/mariadb-conv usr/bin/mariadb-dump usr/bin/mariadb-import usr/bin/mariadb-plugin usr/bin/mariadb-show usr/bin/mariadb-slap usr/bin/mariadb-tzinfo-to-sql usr/bin/mariadb-upgrade usr/bin/mariadb-waitpid"#;
+usr/lib/postgresql/*/lib/bitcode usr/lib/postgresql/*/lib/llvmjit* usr/share/javascript/* usr/lib/*/perl usr/share/perl usr/share/i18n \
+usr/bin/aria_* usr/bin/myisam* usr/bin/perror usr/bin/replace usr/bin/resolve_stack_dump \
+usr/bin/mariadb-binlog usr/bin/mariadb-check usr/bin/mariadb-conv usr/bin/mariadb-dump usr/bin/mariadb-import usr/bin/mariadb-plugin \
+usr/bin/mariadb-show usr/bin/mariadb-slap usr/bin/mariadb-tzinfo-to-sql usr/bin/mariadb-upgrade usr/bin/mariadb-waitpid"#;
 
 /// Files that no test needs.
 pub(crate) const LEFT_OUT: &[&str] = &[

@@ -51,8 +51,9 @@ pub(super) fn diff_lines(before: &str, after: &str, whole: bool) -> Vec<(char, S
     lines
 }
 
-/// Returns the operations that turn the old lines into the new lines. Names Myers' algorithm itself:
-/// a choice at run time would put six algorithms into the binary, which are half a megabyte.
+/// Returns the operations that turn the old lines into the new lines. Names Myers' algorithm
+/// itself: a choice at run time would put six algorithms into the binary, which are half a
+/// megabyte.
 fn operations(old: &[&str], new: &[&str]) -> Vec<DiffOp> {
     let mut hook = Compact::new(Replace::new(Capture::new()), old, new);
     let deadline = Instant::now() + SEARCH_TIME;
