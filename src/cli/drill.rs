@@ -85,7 +85,7 @@ impl DrillSession for CliDrillSession<'_> {
     type Error = anyhow::Error;
 
     fn load(&self) -> anyhow::Result<(Inventory, Vec<HostName>)> {
-        let loaded = self.selection.hosts();
+        let loaded = self.selection.hosts(&self.screen);
         Ok(loaded.map_err(|errors| reject(&errors, &self.screen))?)
     }
 

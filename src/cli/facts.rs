@@ -24,7 +24,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
-        .hosts()
+        .hosts(&screen)
         .map_err(|errors| reject(&errors, &screen))?;
     let replies = query_hosts(
         &inventory,

@@ -30,7 +30,7 @@ pub(super) fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Res
     let screen = common.screen();
     let (inventory, hosts) = arguments
         .selection
-        .hosts()
+        .hosts(&screen)
         .map_err(|errors| reject(&errors, &screen))?;
     if arguments.toml {
         screen.result(&literal_document(&inventory.toml(&hosts)));

@@ -44,7 +44,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
     let screen = common.screen();
     let (KnownHostsCommand::Forget(hosts) | KnownHostsCommand::Scan(hosts)) = &args.act;
     // Without an inventory, every argument is a host name or an address.
-    let inventory = match hosts.selection.hosts() {
+    let inventory = match hosts.selection.hosts(&screen) {
         Ok((inventory, _)) => inventory,
         Err(_) if hosts.selection.inventory.is_empty() => Inventory::default(),
         Err(errors) => return Err(reject(&errors, &screen).into()),

@@ -117,7 +117,7 @@ impl RebuildSession for CliRebuildSession<'_> {
     }
 
     fn load_inventory(&self) -> anyhow::Result<Inventory> {
-        let loaded = self.args.selection.inventory.hosts();
+        let loaded = self.args.selection.inventory.hosts(&self.screen);
         let (inventory, _) = loaded.map_err(|errors| reject(&errors, &self.screen))?;
         Ok(inventory)
     }

@@ -26,7 +26,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
-        .hosts()
+        .hosts(&screen)
         .map_err(|errors| reject(&errors, &screen))?;
     // The facts are read as root, so an answer proves the login, the shell and root at once.
     let replies = query_hosts(

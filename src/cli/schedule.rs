@@ -126,9 +126,9 @@ fn need_root() -> anyhow::Result<()> {
 }
 
 fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
+    let schedule = schedule(screen, args)?;
     // Files that cannot be loaded now would fail every scheduled check, too.
     args.selection.prepare(screen)?;
-    let schedule = schedule(screen, args)?;
     if args.print {
         let [service_path, timer_path] = systemd::paths(&schedule.name);
         screen.result(&format!(

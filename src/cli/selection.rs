@@ -84,13 +84,14 @@ impl InventorySelection {
             .unwrap_or(DEFAULT_FORKS)
     }
 
-    /// Loads the inventory and selects its hosts, in its order.
+    /// Loads the inventory and selects its hosts, in its order; prints warnings on the screen.
     ///
     /// # Errors
     /// Fails with every error of the inventory and of `--limit`.
-    pub(super) fn hosts(&self) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
+    pub(super) fn hosts(&self, screen: &Screen) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
         let request = self.request()?;
         let inventory = Inventory::load(&request.paths, &request.extra_vars)?;
+        print_warnings(inventory.warnings(), screen);
         let all = || inventory.hosts().map(|(name, _)| name.clone());
         if self.limit.is_empty() {
             let hosts = all().collect();
@@ -165,15 +166,7 @@ impl RunSelection {
             .request()
             .and_then(|request| prepare(&request))
             .map_err(|errors| reject(&errors, screen))?;
-        if !prepared.resolved.warnings.is_empty() {
-            screen.note(
-                prepared
-                    .resolved
-                    .warnings
-                    .render(screen.colors_messages())
-                    .trim_end(),
-            );
-        }
+        print_warnings(&prepared.resolved.warnings, screen);
         Ok(prepared)
     }
 
@@ -191,6 +184,12 @@ impl RunSelection {
                 skip_tags: self.skip_tags.clone(),
             },
         })
+    }
+}
+
+fn print_warnings(warnings: &Diagnostics, screen: &Screen) {
+    if !warnings.is_empty() {
+        screen.note(warnings.render(screen.colors_messages()).trim_end());
     }
 }
 

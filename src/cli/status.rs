@@ -30,7 +30,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Resul
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
-        .hosts()
+        .hosts(&screen)
         .map_err(|errors| reject(&errors, &screen))?;
     let fleet = fleet(
         &inventory,

@@ -15,13 +15,15 @@ pub use source::{FILE_LIMIT, SourceFile, SourceSpan};
 use crate::names::HostName;
 
 /// Severity of a diagnostic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// An error: nothing runs.
     Error,
     /// A warning: the run continues.
     Warning,
+    /// A note: the run does what was asked, and the user may not expect all of it.
+    Note,
 }
 
 /// An error or a warning.
@@ -61,6 +63,14 @@ impl Diagnostic {
     pub fn warning(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
+            ..Self::error(message)
+        }
+    }
+
+    /// Makes a note.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Note,
             ..Self::error(message)
         }
     }

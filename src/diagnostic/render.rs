@@ -36,6 +36,7 @@ impl Diagnostics {
         let words =
             |number, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
         match (count(Severity::Error), count(Severity::Warning)) {
+            (0, 0) => words(count(Severity::Note), "note"),
             (0, warnings) => words(warnings, "warning"),
             (errors, 0) => words(errors, "error"),
             (errors, warnings) => {
@@ -52,6 +53,7 @@ impl Diagnostic {
         let level = match self.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let mut group = Group::with_title(level.primary_title(self.message.as_str()));
         if let Some(place) = &self.place {
@@ -64,7 +66,7 @@ impl Diagnostic {
                     .element(snippet(place, None)),
             );
         }
-        if let Some(note) = self.note() {
+        if let Some(note) = self.hosts_note() {
             report.push(Group::with_title(Level::NOTE.secondary_title(note)));
         }
         if let Some(hint) = &self.hint {
@@ -82,7 +84,7 @@ impl Diagnostic {
 
     /// Returns a note that names the hosts and releases that have the problem.
     #[must_use]
-    pub fn note(&self) -> Option<String> {
+    pub fn hosts_note(&self) -> Option<String> {
         let hosts = (!self.hosts.is_empty()).then(|| format!("on {}", hosts_in_words(&self.hosts)));
         let releases: Vec<&str> = self.releases.iter().map(String::as_str).collect();
         let releases =

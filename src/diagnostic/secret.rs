@@ -23,7 +23,9 @@ const SECRET_WORDS: &[&str] = &[
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
-    SECRET_WORDS.iter().any(|word| key.contains(word))
+    // `pass` alone would match `bypass`.
+    let is_pass = key == "pass" || key.ends_with("_pass") || key.starts_with("pass_");
+    is_pass || SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
 /// Replaces every secret value by asterisks, byte for byte, so that all positions stay valid.

@@ -39,8 +39,8 @@ pub(super) struct HostTable {
     pub(super) vars: VariableMap,
 }
 
-/// Returns true if a host may have this name.
-fn is_host_name(name: &str) -> bool {
+/// Returns true if a host or group may have this name.
+pub(super) fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
         && name

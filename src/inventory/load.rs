@@ -43,6 +43,8 @@ pub struct Inventory {
     /// True if hosts are missing because of an error; errors that follow from that are not
     /// reported.
     pub(super) broken: bool,
+    /// Warnings and notes of an inventory that [`Inventory::load`] returned.
+    warnings: Diagnostics,
 }
 
 #[derive(Default)]
@@ -69,8 +71,15 @@ impl Inventory {
             paths: paths.to_vec(),
             extra_vars: extra.to_vec(),
         };
-        let (inventory, diagnostics) = Self::load_what_can_be(&request);
-        diagnostics.into_result().map(|_| inventory)
+        let (mut inventory, diagnostics) = Self::load_what_can_be(&request);
+        inventory.warnings = diagnostics.into_result()?;
+        Ok(inventory)
+    }
+
+    /// Returns the warnings and notes of [`Inventory::load`].
+    #[must_use]
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
     }
 
     /// Loads as much as possible, so that later checks can report their errors together with the
@@ -80,7 +89,7 @@ impl Inventory {
         let mut loader = InventoryLoader::default();
         for path in &request.paths {
             if let Some(external) = ExternalInventory::of(path) {
-                loader.take(external.document(path));
+                loader.take_external(&external, path);
                 continue;
             }
             match files(path) {
@@ -178,6 +187,19 @@ impl InventoryLoader {
     fn refuse(&mut self, errors: Diagnostics) {
         self.broken = true;
         self.diagnostics.extend(errors);
+    }
+
+    fn take_external(&mut self, external: &ExternalInventory, argument: &Path) {
+        let mut loaded = external.load(argument);
+        let remarks = std::mem::take(&mut loaded.remarks);
+        self.broken |= remarks.has_errors();
+        self.diagnostics.extend(remarks);
+        let document = std::mem::replace(&mut loaded.document, Err(Diagnostics::default()));
+        let before = self.diagnostics.len();
+        self.take(document);
+        for diagnostic in self.diagnostics.iter_mut().skip(before) {
+            loaded.relocate(argument, diagnostic);
+        }
     }
 
     fn take(&mut self, document: Result<TomlDocument, Diagnostics>) {
@@ -348,6 +370,7 @@ impl InventoryLoader {
             allowed_paths: self.allowed_paths,
             extra,
             broken: self.broken,
+            warnings: Diagnostics::default(),
         };
         (inventory, self.diagnostics)
     }

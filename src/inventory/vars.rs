@@ -69,6 +69,17 @@ impl VariableMap {
     }
 }
 
+/// Returns the reason why a variable cannot have a name.
+pub(super) fn name_fault(name: &str) -> Option<&'static str> {
+    if RESERVED.contains(&name) {
+        Some("templates use this name themselves")
+    } else if !is_identifier(name) {
+        Some("templates cannot name it: a name has letters, digits and `_`")
+    } else {
+        None
+    }
+}
+
 /// Returns true if the name is an identifier that templates can use.
 pub(super) fn is_identifier(name: &str) -> bool {
     !name.starts_with(|letter: char| letter.is_ascii_digit())

@@ -100,9 +100,21 @@ impl ResourceKind for HostsEntryResource {
         } else {
             DisplayValue::Absent
         };
-        let change = Change::new(action).field(PATH, shown, DisplayValue::Lines(after.clone()));
+        let mut change = Change::new(action).field(PATH, shown, DisplayValue::Lines(after.clone()));
+        if is_cloud_init_file(&after) {
+            change = change.note(
+                "cloud-init writes this file again at each boot (manage_etc_hosts): set `manage_etc_hosts: false` for cloud-init, or add the entry to /etc/cloud/templates",
+            );
+        }
         Ok(Some(change.step(write(observed.as_ref(), after))))
     }
+}
+
+/// Returns true if the comments at the top of the file say that cloud-init writes it at each boot
+/// (templates/hosts.debian.tmpl of cloud-init).
+fn is_cloud_init_file(text: &str) -> bool {
+    let mut comments = text.lines().filter(|line| line.starts_with('#'));
+    comments.any(|line| line.contains("manage_etc_hosts") && line.contains("True"))
 }
 
 fn write(before: Option<&PathState>, content: String) -> Step {
@@ -156,6 +168,7 @@ impl HostsEntryResource {
             .map(String::as_str)
             .filter(|name| !contains(&there, name))
             .collect();
+        let text = self.with_canonical_first(&text, own);
         if missing.is_empty() {
             return text;
         }
@@ -180,6 +193,33 @@ impl HostsEntryResource {
             result.push_str(&format!("{}\t{}\n", self.address, missing.join(" ")));
         }
         result
+    }
+
+    /// Returns the text in which the canonical name precedes the other names of the entry on its line:
+    /// the resolver shows the first name of a line as the canonical name. Names that the entry does
+    /// not have keep their places.
+    fn with_canonical_first(&self, text: &str, own: impl Fn(&str) -> bool) -> String {
+        let wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let ordered = |line: &str| {
+            let (_, names) = parse(line).filter(|_| own(line))?;
+            let first = names.iter().position(|name| contains(&wanted, name))?;
+            let canonical = names
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(wanted[0]))?;
+            if canonical <= first {
+                return None;
+            }
+            let mut names = names;
+            let name = names.remove(canonical);
+            names.insert(first, name);
+            let (entry, comment) = split_comment(line);
+            let word = entry.split_whitespace().next()?;
+            let space = &entry[entry.trim_end().len()..];
+            Some(format!("{word}\t{}{space}{comment}", names.join(" ")))
+        };
+        text.split_inclusive('\n')
+            .map(|line| ordered(line).unwrap_or_else(|| line.to_owned()))
+            .collect()
     }
 
     /// Returns the text in which no line of the selected addresses has any of the names.
@@ -294,6 +334,29 @@ mod tests {
             after(ENTRY, "192.168.56.11 docker01\n192.168.56.11 registry\n"),
             None
         );
+    }
+
+    #[test]
+    fn the_canonical_name_precedes_the_others() {
+        assert_eq!(
+            after(ENTRY, "192.168.56.11 db registry  docker01 # kept\n").unwrap(),
+            "192.168.56.11\tdb docker01 registry # kept\n"
+        );
+        assert_eq!(after(ENTRY, "192.168.56.11 docker01 db registry\n"), None);
+    }
+
+    #[test]
+    fn a_file_that_cloud_init_writes_again_is_named() {
+        let entry: HostsEntryResource = trial::kind(ENTRY);
+        let notes = |head: &str| {
+            let text = format!("{head}127.0.0.1 localhost\n");
+            let answers =
+                HostAnswers::default().with(Query::content(PATH), trial::file_answer(&text));
+            trial::plan(&entry, &answers).unwrap().notes
+        };
+        let head = "# Your system has configured 'manage_etc_hosts' as True.\n# more\n";
+        assert!(notes(head)[0].contains("cloud-init"), "{:?}", notes(head));
+        assert!(notes("# manage_etc_hosts\n").is_empty());
     }
 
     #[test]

@@ -9,11 +9,14 @@ use indexmap::{IndexMap, IndexSet};
 use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::nearest;
-use crate::inventory::Inventory;
+use crate::inventory::{Host, Inventory};
 use crate::model::Resource;
 use crate::names::HostName;
 
 use super::Playbook;
+
+/// Number of hosts that a note names.
+const NAMED_HOSTS: usize = 5;
 
 /// Claims and contents of the resources seen so far.
 #[derive(Default)]
@@ -132,7 +135,43 @@ impl RunChecks {
     }
 }
 
-/// Reports hosts that no play selects. Without this error, skep would silently never check them.
+/// Reports variables that two playbooks give to one included file with different values. The file
+/// runs once, so one of the values would be ignored. The inventory is stronger than both playbooks.
+pub(super) fn include_conflicts(
+    inventory: &Inventory,
+    playbook: &Playbook,
+    diagnostics: &mut Diagnostics,
+) {
+    for conflict in &playbook.conflicts {
+        let is_overridden = inventory
+            .hosts()
+            .all(|(_, host)| host.vars.get(&conflict.name).is_some());
+        if is_overridden {
+            continue;
+        }
+        let [(first, first_place), (second, second_place)] = &conflict.values;
+        let message = format!(
+            "{} and {} give different values of `{}` to {}, which runs once for both",
+            first.display(),
+            second.display(),
+            conflict.name,
+            conflict.file.display()
+        );
+        let mut error = Diagnostic::error(message);
+        if let Some(place) = second_place.as_ref().or(first_place.as_ref()) {
+            error = error.at(place.clone());
+        }
+        if let (Some(_), Some(place)) = (second_place, first_place) {
+            error = error.related(place.clone(), "the other value");
+        }
+        diagnostics.push(error.hint(
+            "run the playbooks one at a time, give both the same value, or set the variable in the inventory",
+        ));
+    }
+}
+
+/// Reports hosts that no play selects, as a note: a run may be meant for some hosts, and nothing
+/// else would tell that skep does not check the others.
 pub(super) fn unreached(
     inventory: &Inventory,
     reached: &IndexSet<HostName>,
@@ -147,26 +186,44 @@ pub(super) fn unreached(
     let named: Vec<&str> = patterns
         .flat_map(|pattern| pattern.split(move |letter| !is_name(letter)))
         .collect();
-    for (name, host) in inventory
-        .hosts()
-        .filter(|(name, host)| !reached.contains(*name) && !host.unmanaged)
-    {
-        let groups = match host.groups.as_slice() {
-            [] => "it is in no group".to_owned(),
-            groups => format!("its groups are {}", groups.join(", ")),
-        };
+    let mut unreached: IndexMap<Option<String>, Vec<(&HostName, &Host)>> = IndexMap::new();
+    let hosts = inventory.hosts();
+    for (name, host) in hosts.filter(|(name, host)| !reached.contains(*name) && !host.unmanaged) {
         let typo = host
             .groups
             .iter()
             .find_map(|group| Some((group, nearest(group, named.iter().copied())?)));
-        let rest =
-            "put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`";
-        let hint = match typo {
-            Some((group, near)) => format!("is `{group}` meant to be `{near}`? Otherwise {rest}"),
-            None => rest.to_owned(),
+        let question = typo.map(|(group, near)| format!("is `{group}` meant to be `{near}`? "));
+        unreached.entry(question).or_default().push((name, host));
+    }
+    for (question, hosts) in unreached {
+        let names: Vec<&str> = hosts.iter().map(|(name, _)| name.as_str()).collect();
+        let Some((_, host)) = hosts.first() else {
+            continue;
         };
-        let message = format!("no play reaches the host `{name}`: {groups}");
-        diagnostics.push(Diagnostic::error(message).at(host.place.clone()).hint(hint));
+        let message = match names.as_slice() {
+            [name] => {
+                let groups = match host.groups.as_slice() {
+                    [] => "it is in no group".to_owned(),
+                    groups => format!("its groups are {}", groups.join(", ")),
+                };
+                format!("no play reaches the host `{name}`: {groups}")
+            }
+            names => {
+                let shown = names.iter().take(NAMED_HOSTS).copied();
+                let shown = shown.collect::<Vec<_>>().join(", ");
+                let rest = match names.len().saturating_sub(NAMED_HOSTS) {
+                    0 => String::new(),
+                    others => format!(" and {others} others"),
+                };
+                format!("no play reaches {} hosts: {shown}{rest}", names.len())
+            }
+        };
+        let hint = format!(
+            "{}set `unmanaged = true` on a host that no playbook manages",
+            question.unwrap_or_default()
+        );
+        diagnostics.push(Diagnostic::note(message).at(host.place.clone()).hint(hint));
     }
 }
 

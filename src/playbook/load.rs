@@ -1,16 +1,18 @@
 //! Loads playbooks and the files that they include. Included plays come first, in the order of
-//! `include`. A file that is included several times runs once, at its first place.
+//! `include`. A file that is included several times runs once, at its first place, and all playbooks
+//! that include it must give it the same variables.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::play::{FileContext, Play, read_tags};
 use super::template::PlaybookFolder;
+use super::variable_use::words_of;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::{FieldReader, TomlDocument, TomlNode, TomlValue};
-use crate::inventory::VariableMap;
+use crate::inventory::{VariableDecl, VariableMap};
 
 /// Plays in the order in which they run.
 #[derive(Debug, Default)]
@@ -20,13 +22,24 @@ pub struct Playbook {
     /// True if plays are missing because of an error; errors that follow from that are not
     /// reported.
     pub(super) broken: bool,
+    /// Files that were read, in order.
+    pub(super) sources: Vec<Arc<SourceFile>>,
+    /// Variables that two playbooks give to one included file with different values.
+    pub(super) conflicts: Vec<IncludeConflict>,
 }
 
 #[derive(Default)]
 struct PlaybookLoader {
     playbook: Playbook,
     diagnostics: Diagnostics,
-    seen: HashSet<PathBuf>,
+    /// Canonical paths of the files that run, with the playbook that they run for.
+    seen: HashMap<PathBuf, PathBuf>,
+    /// Playbook that is being read.
+    root: PathBuf,
+    /// Variables of the playbooks that were read.
+    root_vars: HashMap<PathBuf, Arc<VariableMap>>,
+    /// Files that the current playbook shares with an earlier one.
+    repeats: Vec<RepeatedFile>,
     allowed: Vec<PathBuf>,
     /// Chain of includes down to the file that is being read: each path as named, and canonical.
     chain: Vec<(PathBuf, PathBuf)>,
@@ -72,6 +85,7 @@ impl PlaybookLoader {
     fn root(&mut self, path: &Path) {
         let before = self.playbook.plays.len();
         let mut vars = VariableMap::default();
+        path.clone_into(&mut self.root);
         match TomlDocument::read(path) {
             Ok(document) => self.file(path, &document, &[], &mut vars),
             Err(errors) => self.refuse(errors),
@@ -82,6 +96,13 @@ impl PlaybookLoader {
         for play in self.playbook.plays.iter_mut().skip(before) {
             play.vars = Arc::clone(&vars);
         }
+        for repeated in std::mem::take(&mut self.repeats) {
+            if let Some(first) = self.root_vars.get(&repeated.first_root) {
+                let found = include_conflicts(&repeated, first, path, &vars);
+                self.playbook.conflicts.extend(found);
+            }
+        }
+        self.root_vars.entry(path.to_path_buf()).or_insert(vars);
     }
 
     fn refuse(&mut self, errors: Diagnostics) {
@@ -97,11 +118,27 @@ impl PlaybookLoader {
         vars: &mut VariableMap,
     ) {
         let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        if !self.seen.insert(canonical.clone()) {
-            return;
+        let first_root = self.seen.get(&canonical).cloned();
+        let is_repeated = self
+            .repeats
+            .iter()
+            .any(|repeat| repeat.canonical == canonical);
+        match &first_root {
+            None => {
+                self.seen.insert(canonical.clone(), self.root.clone());
+                self.playbook.sources.push(Arc::clone(&document.source));
+            }
+            Some(root) if *root == self.root || is_repeated => return,
+            // The file already runs for another playbook. Its variables are read, because the plays
+            // of this playbook may use them too.
+            Some(root) => self.repeats.push(RepeatedFile {
+                canonical: canonical.clone(),
+                source: Arc::clone(&document.source),
+                first_root: root.clone(),
+            }),
         }
         self.chain.push((path.to_path_buf(), canonical));
-        self.sections(path, document, tags, vars);
+        self.sections(path, document, tags, vars, first_root.is_none());
         self.chain.pop();
     }
 
@@ -111,6 +148,7 @@ impl PlaybookLoader {
         document: &TomlDocument,
         tags: &[String],
         vars: &mut VariableMap,
+        runs: bool,
     ) {
         let known = ["include", "vars", "plays"];
         let mut own = VariableMap::default();
@@ -140,6 +178,9 @@ impl PlaybookLoader {
             self.include(path, document, include, tags, vars);
         }
         vars.merge(&own);
+        if !runs {
+            return;
+        }
         let around = FileContext {
             tags,
             vars: &Arc::default(),
@@ -204,6 +245,61 @@ impl PlaybookLoader {
             Err(errors) => self.refuse(errors),
         }
     }
+}
+
+/// A file that a playbook includes and that already runs for an earlier playbook.
+struct RepeatedFile {
+    canonical: PathBuf,
+    source: Arc<SourceFile>,
+    first_root: PathBuf,
+}
+
+/// A variable that two playbooks give to one included file with different values.
+#[derive(Debug)]
+pub(super) struct IncludeConflict {
+    /// Included file.
+    pub(super) file: PathBuf,
+    /// Name of the variable.
+    pub(super) name: String,
+    /// The playbooks, and the places of their values; `None` if a playbook does not set it.
+    pub(super) values: [(PathBuf, Option<SourceSpan>); 2],
+}
+
+/// Returns the variables of an included file that differ between two playbooks: those that the file
+/// names, and those that their values name.
+fn include_conflicts(
+    repeated: &RepeatedFile,
+    first: &VariableMap,
+    root: &Path,
+    second: &VariableMap,
+) -> Vec<IncludeConflict> {
+    let mut conflicts = Vec::new();
+    let mut next: Vec<String> = words_of(repeated.source.text())
+        .map(str::to_owned)
+        .collect();
+    let mut seen = HashSet::new();
+    while let Some(name) = next.pop() {
+        let values = [first.get(&name), second.get(&name)];
+        if values.iter().all(Option::is_none) || !seen.insert(name.clone()) {
+            continue;
+        }
+        let texts = values.iter().flatten().map(|var| var.place.text());
+        next.extend(texts.flat_map(words_of).map(str::to_owned));
+        let [one, other] = values.map(|var| var.map(|var| var.node.to_json()));
+        if one != other {
+            let place = |var: Option<&VariableDecl>| var.map(|var| var.place.clone());
+            conflicts.push(IncludeConflict {
+                file: repeated.source.path().to_path_buf(),
+                name,
+                values: [
+                    (repeated.first_root.clone(), place(values[0])),
+                    (root.to_path_buf(), place(values[1])),
+                ],
+            });
+        }
+    }
+    conflicts.sort_by(|one, other| one.name.cmp(&other.name));
+    conflicts
 }
 
 struct IncludeEntry {

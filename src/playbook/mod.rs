@@ -15,6 +15,7 @@ mod resolved;
 mod samples;
 mod tags;
 mod template;
+mod variable_use;
 
 pub use deferred::{DeferredResource, ResourceBinding};
 pub use load::Playbook;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Playbook, ResolveOptions, ResolvedPlaybook, resolve};
+use super::{Playbook, ResolveOptions, ResolvedPlaybook, resolve, variable_use};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, InventoryRequest};
 
@@ -42,6 +42,9 @@ pub fn prepare(request: &RunRequest) -> Result<PreparedRun, Diagnostics> {
     // follow from that.
     if inventory.hosts().len() == 0 {
         return Err(diagnostics);
+    }
+    if !playbook.is_broken() && !inventory.is_broken() {
+        variable_use::check(&inventory, &playbook, &mut diagnostics);
     }
     match resolve(&inventory, &playbook, &request.options) {
         Ok(mut resolved) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::checks::{RunChecks, unreached};
+use super::checks::{RunChecks, include_conflicts, unreached};
 use super::deferred::{DeferredResource, ResourceBinding};
 use super::expand::{HostScope, expand};
 use super::samples::sample_facts;
@@ -121,6 +121,7 @@ pub fn resolve(
         .map(|play| resolver.play(play))
         .collect();
     resolver.checks.report(&mut resolver.diagnostics);
+    include_conflicts(inventory, playbook, &mut resolver.diagnostics);
     if options.limit.is_empty() && resolver.plays_are_whole {
         unreached(
             inventory,

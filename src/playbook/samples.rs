@@ -31,6 +31,8 @@ pub fn sample_facts(hostname: &str, address: &str) -> Vec<SampleFacts> {
             id: (*id).to_owned(),
             version: (*version).to_owned(),
             codename: (*codename).to_owned(),
+            base_id: (*id).to_owned(),
+            base_codename: (*codename).to_owned(),
             pretty_name: release.clone(),
             architecture: "amd64".to_owned(),
             kernel: "6.8.0-31-generic".to_owned(),

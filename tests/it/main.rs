@@ -13,6 +13,7 @@ mod chaos_account;
 mod documentation;
 mod drift;
 mod fallback;
+mod foreign_inventories;
 mod layers;
 mod operator;
 mod output;

@@ -275,7 +275,7 @@ fn a_unit_contains_no_secret() {
     write("inventory.toml", "[hosts.a]\naddress = '192.0.2.1'\n");
     write(
         "playbook.toml",
-        "[[plays]]\nhosts = 'all'\nresources = [{ group = { name = 'x' } }]\n",
+        "[[plays]]\nhosts = 'all'\nresources = [{ group = { name = 'x{{ version | default(1) }}' } }]\n",
     );
     write("secrets.toml", "db_password = 'hunter2'\n");
     let install = |extra: &[&str], more: &[&str]| {

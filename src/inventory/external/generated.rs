@@ -32,9 +32,28 @@ pub(in crate::inventory) struct GeneratedHost {
 }
 
 impl GeneratedHost {
-    /// Adds a setting.
+    /// Sets a setting.
     pub(in crate::inventory) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.remove(key);
         self.settings.push((key, value.into()));
+    }
+
+    /// Sets a setting that has no value yet.
+    pub(super) fn set_if_absent(&mut self, key: &'static str, value: impl Into<Value>) {
+        if self.setting(key).is_none() {
+            self.set(key, value);
+        }
+    }
+
+    /// Returns the value of a setting.
+    pub(super) fn setting(&self, key: &str) -> Option<&Value> {
+        let found = self.settings.iter().find(|(setting, _)| *setting == key);
+        found.map(|(_, value)| value)
+    }
+
+    /// Removes a setting.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.settings.retain(|(setting, _)| *setting != key);
     }
 }
 

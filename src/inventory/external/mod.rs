@@ -4,12 +4,12 @@
 
 mod ansible;
 mod cache;
-mod dynamic;
 mod generated;
-mod ini;
 mod keys;
 mod program;
+mod remarks;
 mod terraform;
+mod truth;
 mod vagrant;
 mod vagrant_output;
 
@@ -21,6 +21,7 @@ use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::TomlDocument;
 
 pub(super) use generated::{GeneratedHost, GeneratedInventory};
+use remarks::{ConversionRemarks, UserFiles};
 
 /// Source of an inventory that is not a TOML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,28 +113,148 @@ impl ExternalInventory {
     }
 
     /// Loads the inventory as a document. Errors refer to the argument as its file.
-    pub(super) fn document(&self, argument: &Path) -> Result<TomlDocument, Diagnostics> {
-        let written = match self {
-            Self::Vagrant(folder) => vagrant::inventory(folder),
-            Self::Terraform(folder) => terraform::inventory(folder),
+    pub(super) fn load(&self, argument: &Path) -> LoadedInventory {
+        let converted = match self {
+            Self::Vagrant(folder) => vagrant::inventory(folder).map(ConvertedInventory::from),
+            Self::Terraform(folder) => terraform::inventory(folder).map(ConvertedInventory::from),
             Self::Ansible(file) => ansible::inventory(file),
-            Self::Program(file) => dynamic::of_program(file),
+            Self::Program(file) => ansible::of_program(file),
         };
-        let written = written.map_err(|error| -> Diagnostics {
-            let at = SourceSpan::new(&SourceFile::new(argument, ""), 0..0);
-            Diagnostic::error(error.why)
-                .at(at)
-                .maybe_hint(error.hint)
-                .into()
-        })?;
-        TomlDocument::parse(SourceFile::new(argument, written.text()))
+        match converted {
+            Ok(converted) => LoadedInventory {
+                document: TomlDocument::parse(SourceFile::new(argument, converted.written.text())),
+                remarks: converted.remarks.diagnostics(argument, &converted.files),
+                files: converted.files,
+            },
+            Err(error) => LoadedInventory {
+                document: Err(Diagnostic::error(error.why)
+                    .at(top_of(argument))
+                    .maybe_hint(error.hint)
+                    .into()),
+                remarks: Diagnostics::default(),
+                files: UserFiles::default(),
+            },
+        }
     }
+}
+
+/// An inventory of another program after its conversion.
+pub(super) struct ConvertedInventory {
+    written: GeneratedInventory,
+    remarks: ConversionRemarks,
+    /// Files in which a remark finds its place.
+    files: UserFiles,
+}
+
+impl From<GeneratedInventory> for ConvertedInventory {
+    fn from(written: GeneratedInventory) -> Self {
+        Self {
+            written,
+            remarks: ConversionRemarks::default(),
+            files: UserFiles::default(),
+        }
+    }
+}
+
+/// The document of an external inventory.
+pub(super) struct LoadedInventory {
+    pub(super) document: Result<TomlDocument, Diagnostics>,
+    /// Remarks about settings that are not followed as written.
+    pub(super) remarks: Diagnostics,
+    files: UserFiles,
+}
+
+impl LoadedInventory {
+    /// Moves the place of an error in the converted text to the user's own file. The converted text
+    /// exists nowhere, so its lines would not help.
+    pub(super) fn relocate(&self, argument: &Path, diagnostic: &mut Diagnostic) {
+        let Some(place) = diagnostic
+            .place
+            .as_ref()
+            .filter(|place| place.source.path() == argument)
+        else {
+            return;
+        };
+        let (host, setting) = place_in_converted(place);
+        let value = place.text().trim_matches('"').to_owned();
+        let words = [value.as_str(), setting.as_str(), host.as_str()];
+        let found = words.iter().find_map(|word| self.files.find(word, &host));
+        if !host.is_empty() && !diagnostic.message.contains(&host) {
+            diagnostic.message = format!("{host}: {}", diagnostic.message);
+        }
+        diagnostic.place = Some(found.unwrap_or_else(|| top_of(argument)));
+    }
+}
+
+/// Returns the host and the setting of a place in a converted inventory.
+fn place_in_converted(place: &SourceSpan) -> (String, String) {
+    let text = place.source.text();
+    let end = text[place.span.start..]
+        .find('\n')
+        .map_or(text.len(), |end| place.span.start + end);
+    let before = &text[..end];
+    let host = before
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("[hosts."))
+        .map(|rest| rest.trim_end_matches(']').trim_end_matches(".vars"));
+    let line = before.lines().last().unwrap_or_default();
+    let setting = line.split(" = ").next().unwrap_or_default();
+    (
+        host.unwrap_or_default().trim_matches('"').to_owned(),
+        setting.trim_matches('"').to_owned(),
+    )
+}
+
+fn top_of(argument: &Path) -> SourceSpan {
+    SourceSpan::new(&SourceFile::new(argument, ""), 0..0)
+}
+
+/// Returns the absolute path of a key file or another local file that an external inventory names.
+/// A relative path starts at the first of the folders where the file exists, or at the last one.
+pub(super) fn key_path(path: &str, folders: &[&Path]) -> String {
+    if path.starts_with('~') || Path::new(path).is_absolute() {
+        return path.to_owned();
+    }
+    let joined = |folder: &&&Path| folder.join(path);
+    let found = folders
+        .iter()
+        .find(|folder| joined(folder).exists())
+        .or(folders.last());
+    let whole = found.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+    let whole = std::path::absolute(&whole).unwrap_or(whole);
+    // `absolute` keeps `..`; the parts are only text, so no link is followed.
+    let mut clean = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn relative_paths_start_where_the_file_is_or_at_the_inventory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::create_dir_all(here.join("keys")).unwrap();
+        std::fs::write(here.join("keys/id"), "").unwrap();
+        let folders = [here.as_path(), there.as_path()];
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        assert_eq!(key_path("keys/id", &folders), text(here.join("keys/id")));
+        assert_eq!(key_path("./none", &folders), text(there.join("none")));
+        assert_eq!(key_path("../k", &folders), text(folder.path().join("k")));
+        assert_eq!(key_path("~/k", &folders), "~/k");
+        assert_eq!(key_path("/k", &folders), "/k");
+    }
 
     #[test]
     fn arguments_name_their_source() {

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, program};
+use super::truth::truth_of;
+use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, key_path, program};
 
 const SHAPE: &str = "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
 /// Keys of a host that are connection settings, as in an inventory file.
@@ -74,15 +75,26 @@ fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInvento
             "`terraform output -json` did not print valid JSON: {error}"
         ))
     })?;
-    let outputs_of = |name: &str| {
+    let is_sensitive = |name: &str| {
         outputs
             .get(name)
-            .filter(|output| output["sensitive"] != Value::Bool(true))
+            .is_some_and(|output| output["sensitive"] == Value::Bool(true))
     };
+    let outputs_of = |name: &str| outputs.get(name).filter(|_| !is_sensitive(name));
     let (whole, hosts) = match (outputs_of("skep"), outputs_of("hosts")) {
         (Some(output), _) => (output["value"].clone(), output["value"]["hosts"].clone()),
         (None, Some(output)) => (Value::Null, output["value"].clone()),
         (None, None) => {
+            if let Some(name) = ["skep", "hosts"]
+                .into_iter()
+                .find(|name| is_sensitive(name))
+            {
+                return Err(ExternalInventoryError::new(format!(
+                    "the output `{name}` of Terraform in {} is marked sensitive, and an inventory holds no secrets",
+                    folder.display()
+                ))
+                .hint(format!("remove `sensitive = true` from the output, or use `nonsensitive(...)` for its value; `{name}` needs no secret")));
+            }
             let why = if outputs.is_empty() {
                 "there are no outputs (was `terraform apply` run?)"
             } else {
@@ -112,59 +124,27 @@ fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInvento
     if let Some(vars) = whole["vars"].as_object() {
         written.vars = vars.clone().into_iter().collect();
     }
-    for group in whole["groups"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        written.groups.insert(group.to_owned(), Default::default());
+    for group in names("groups", &whole["groups"])? {
+        written.groups.insert(group, Default::default());
     }
     for (name, host) in hosts {
-        written.hosts.push((name.clone(), machine(&name, &host)?));
+        let host = machine(&name, &host, folder)?;
+        written.hosts.push((name, host));
     }
     Ok(written)
 }
 
-fn machine(name: &str, host: &Value) -> Result<GeneratedHost, ExternalInventoryError> {
+fn machine(
+    name: &str,
+    host: &Value,
+    folder: &Path,
+) -> Result<GeneratedHost, ExternalInventoryError> {
     let mut machine = GeneratedHost::default();
     match host {
         Value::String(address) => machine.set("address", address.as_str()),
         Value::Object(entries) => {
             for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
-                match SETTINGS.iter().find(|setting| *setting == key) {
-                    // All values of a Terraform map have the same type, so numbers may arrive as
-                    // text.
-                    Some(&"port") => {
-                        let number = value
-                            .as_str()
-                            .and_then(|text| text.parse::<u16>().ok())
-                            .map(Value::from);
-                        machine.set("port", number.unwrap_or_else(|| value.clone()));
-                    }
-                    Some(setting) => machine.set(setting, value.clone()),
-                    None if key == "groups" => {
-                        let groups = value.as_array().into_iter().flatten();
-                        machine.groups = groups
-                            .filter_map(Value::as_str)
-                            .map(str::to_owned)
-                            .collect();
-                    }
-                    None if key == "vars" => {
-                        machine.vars = value
-                            .as_object()
-                            .cloned()
-                            .unwrap_or_default()
-                            .into_iter()
-                            .collect();
-                    }
-                    None => {
-                        return Err(ExternalInventoryError::new(format!(
-                            "Terraform's host `{name}` has an unknown key `{key}`"
-                        ))
-                        .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
-                    }
-                }
+                take(&mut machine, name, key, value, folder)?;
             }
         }
         _ => {
@@ -175,6 +155,95 @@ fn machine(name: &str, host: &Value) -> Result<GeneratedHost, ExternalInventoryE
         }
     }
     Ok(machine)
+}
+
+/// Reads an entry of a host. All values of a Terraform map have the same type, so numbers, booleans
+/// and lists may arrive as text.
+fn take(
+    machine: &mut GeneratedHost,
+    name: &str,
+    key: &str,
+    value: &Value,
+    folder: &Path,
+) -> Result<(), ExternalInventoryError> {
+    let wrong = |wanted: &str| {
+        ExternalInventoryError::new(format!(
+            "`{key}` of Terraform's host `{name}` is not {wanted}"
+        ))
+    };
+    match key {
+        "port" => {
+            let text = value.as_str().map(|text| text.trim().parse::<u16>().ok());
+            let port = text.unwrap_or_else(|| value.as_u64().and_then(|port| port.try_into().ok()));
+            machine.set(
+                "port",
+                port.filter(|port| *port > 0)
+                    .ok_or_else(|| wrong("a port"))?,
+            );
+        }
+        "become" => machine.set(
+            "become",
+            truth_of(value).ok_or_else(|| wrong("true or false"))?,
+        ),
+        "identity_file" | "known_hosts" => {
+            let paths = names(key, value)?;
+            let paths: Vec<String> = paths.iter().map(|path| key_path(path, &[folder])).collect();
+            machine.set(
+                if key == "known_hosts" {
+                    "known_hosts"
+                } else {
+                    "identity_file"
+                },
+                paths,
+            );
+        }
+        "groups" => machine.groups = names(key, value)?,
+        "vars" => {
+            let parsed = value
+                .as_str()
+                .and_then(|text| serde_json::from_str(text).ok());
+            let vars: Value = parsed.unwrap_or_else(|| value.clone());
+            let vars = vars.as_object().ok_or_else(|| wrong("a table"))?;
+            machine.vars = vars.clone().into_iter().collect();
+        }
+        _ => {
+            let Some(setting) = SETTINGS.iter().find(|setting| *setting == &key) else {
+                return Err(ExternalInventoryError::new(format!(
+                    "Terraform's host `{name}` has an unknown key `{key}`"
+                ))
+                .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
+            };
+            machine.set(setting, value.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Reads a list of names. A text is a list whose names are separated by commas or spaces, or the
+/// JSON of a list.
+fn names(key: &str, value: &Value) -> Result<Vec<String>, ExternalInventoryError> {
+    let wrong = || {
+        ExternalInventoryError::new(format!(
+            "`{key}` in Terraform's output is not a list of texts"
+        ))
+    };
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) if text.trim_start().starts_with('[') => {
+            serde_json::from_str(text).map_err(|_| wrong())
+        }
+        Value::String(text) => Ok(text
+            .split(|letter: char| letter == ',' || letter.is_whitespace())
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn values_of_a_map_of_texts_are_read_as_their_types() {
+        let map = r#"{"hosts":{"sensitive":false,"type":["map",["map","string"]],"value":{"a":{"address":"b","port":"2222",
+            "become":"true","groups":"managers, db","identity_file":"keys/id","vars":"{\"x\": 1}"}}}}"#;
+        let text = read(map, Path::new("/infra")).unwrap().text();
+        assert!(
+            text.contains("port = 2222\n") && text.contains("become = true\n"),
+            "{text}"
+        );
+        assert!(text.contains("groups = [\"managers\", \"db\"]"), "{text}");
+        assert!(
+            text.contains("identity_file = [\"/infra/keys/id\"]") && text.contains("x = 1"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn the_message_of_a_boxed_error_is_extracted() {
         let boxed = "╷\n│ Error: Unclosed configuration block\n│ \n│   on main.tf line 1:\n╵\n\n";
         assert_eq!(error(boxed), "Unclosed configuration block");
@@ -228,7 +313,23 @@ mod tests {
             ),
             (
                 r#"{"hosts":{"sensitive":true,"value":{"a":"b"}}}"#,
+                "is marked sensitive, and an inventory holds no secrets",
+            ),
+            (
+                r#"{"other":{"sensitive":false,"value":{"a":"b"}}}"#,
                 "there are only other outputs",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":{"a":{"become":"perhaps"}}}}"#,
+                "`become` of Terraform's host `a` is not true or false",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":{"a":{"port":"x"}}}}"#,
+                "is not a port",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":{"a":{"groups":[1]}}}}"#,
+                "is not a list of texts",
             ),
             (
                 r#"{"hosts":{"sensitive":false,"value":["a"]}}"#,

@@ -212,15 +212,11 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
             root.display()
         )));
     }
-    let running = |name: &String| {
-        machines
-            .get(name)
-            .is_some_and(|machine| machine.state == "running")
-    };
-    ssh_configs.retain(|name, _| running(name));
+    let state = |name: &String| machines.get(name).map(|machine| machine.state.as_str());
+    ssh_configs.retain(|name, _| state(name).is_some_and(|state| !is_stopped(state)));
     let missing: Vec<&str> = machines
         .keys()
-        .filter(|name| running(name) && !ssh_configs.contains_key(*name))
+        .filter(|name| state(name).is_some_and(is_running) && !ssh_configs.contains_key(*name))
         .map(String::as_str)
         .collect();
     if !missing.is_empty() {
@@ -247,6 +243,45 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
         machines,
         ssh_configs,
     })
+}
+
+/// Returns true if a state means that the machine runs: `running` of most providers, `active` of
+/// DigitalOcean, OpenStack, Rackspace and Brightbox, `RUNNING` of Google.
+fn is_running(state: &str) -> bool {
+    ["running", "active"].contains(&state.to_lowercase().as_str())
+}
+
+/// Returns true if a state means that the machine does not run. Providers choose their words, and
+/// `vagrant ssh-config` of some also answers for a stopped machine. A machine with another word
+/// runs if `vagrant ssh-config` says how it is reached.
+fn is_stopped(state: &str) -> bool {
+    const STOPPED: &[&str] = &[
+        "aborted",
+        "archive",
+        "deleted",
+        "gurumeditation",
+        "halted",
+        "inaccessible",
+        "inactive",
+        "not created",
+        "off",
+        "paused",
+        "poweroff",
+        "powered off",
+        "poweredoff",
+        "preparing",
+        "saved",
+        "shelved",
+        "shut off",
+        "shutdown",
+        "shutoff",
+        "shutting down",
+        "stopped",
+        "stopping",
+        "suspended",
+        "terminated",
+    ];
+    STOPPED.contains(&state.to_lowercase().replace(['_', '-'], " ").as_str())
 }
 
 /// Runs Vagrant, and retries if it is locked. Vagrant locks its index of machines for moments, and
@@ -337,6 +372,23 @@ mod tests {
         assert_eq!(identity(&file), None);
         std::fs::write(&file, "a1b2\n").unwrap();
         assert_eq!(identity(&file).as_deref(), Some("a1b2"));
+    }
+
+    #[test]
+    fn providers_have_different_words_for_states() {
+        for state in ["running", "active", "RUNNING"] {
+            assert!(is_running(state) && !is_stopped(state), "{state}");
+        }
+        for state in [
+            "not_created",
+            "shut-off",
+            "SHUTOFF",
+            "poweroff",
+            "TERMINATED",
+        ] {
+            assert!(is_stopped(state) && !is_running(state), "{state}");
+        }
+        assert!(!is_running("ready") && !is_stopped("ready"));
     }
 
     #[test]

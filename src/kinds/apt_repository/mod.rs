@@ -163,6 +163,13 @@ impl ResourceKind for AptRepositoryResource {
             });
         }
         match &observed.facts {
+            Some(facts) if self.suite.is_none() && facts.base_codename.is_empty() => Err(Refusal {
+                why: format!(
+                    "{} {} is not supported: skep does not know the release of Debian or Ubuntu that it derives from",
+                    facts.id, facts.codename
+                ),
+                hint: format!("write `uri` and `suite` of {} for that release", self.name),
+            }),
             Some(facts) => plan::present(self, observed, facts),
             None => Ok(plan::absent(self, observed)),
         }
@@ -222,7 +229,7 @@ impl AptRepositoryResource {
     }
 
     fn suite<'a>(&'a self, facts: &'a HostFacts) -> &'a str {
-        self.suite.as_deref().unwrap_or(&facts.codename)
+        self.suite.as_deref().unwrap_or(&facts.base_codename)
     }
 
     fn is_exact(&self) -> bool {

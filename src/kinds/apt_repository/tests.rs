@@ -23,6 +23,8 @@ fn lists(names: &[&str]) -> QueryAnswer {
 fn bare() -> HostAnswers {
     let facts = HostFacts {
         codename: "noble".into(),
+        base_id: "ubuntu".into(),
+        base_codename: "noble".into(),
         architecture: "amd64".into(),
         ..HostFacts::default()
     };

@@ -83,6 +83,8 @@ impl fmt::Display for JsonValue {
 /// # Errors
 /// Returns a sentence with line and column.
 pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
+    let decoded = of_utf16(content)?;
+    let content = decoded.as_deref().unwrap_or(content);
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     if content.iter().all(u8::is_ascii_whitespace) {
         return Ok(JsonObject::new());
@@ -102,6 +104,26 @@ pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
         Ok(JsonValue::Table(table)) => Ok(table),
         Ok(_) => Err("line 1, column 1: the document is not an object".into()),
         Err(error) => Err(describe(&error)),
+    }
+}
+
+/// Returns the UTF-8 form of a file in UTF-16 with its byte order mark, which Engines from 23.0 on
+/// read; `None` for any other file.
+fn of_utf16(content: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let (rest, is_little) = match content {
+        [0xff, 0xfe, rest @ ..] => (rest, true),
+        [0xfe, 0xff, rest @ ..] => (rest, false),
+        _ => return Ok(None),
+    };
+    let (pairs, odd) = rest.as_chunks::<2>();
+    let unit = |pair: &[u8; 2]| match is_little {
+        true => u16::from_le_bytes(*pair),
+        false => u16::from_be_bytes(*pair),
+    };
+    let units: Vec<u16> = pairs.iter().map(unit).collect();
+    match String::from_utf16(&units) {
+        Ok(text) if odd.is_empty() => Ok(Some(text.into_bytes())),
+        _ => Err("line 1, column 1: the mark of UTF-16 precedes text that is not UTF-16".into()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! outside skep is kept and named in a note.
 
 use super::document::{JsonObject, JsonValue};
+use super::spelling::has_element;
 
 /// Lists that are merged element by element, because several parties add to them. Every other key
 /// is set as a whole.
@@ -121,11 +122,13 @@ fn shared_list(
         .collect();
     let mut list: Vec<JsonValue> = live
         .iter()
-        .filter(|element| wanted.contains(element) || !applied.contains(&element.masked(key)))
+        .filter(|element| {
+            has_element(key, wanted, element) || !has_element(key, &applied, &element.masked(key))
+        })
         .cloned()
         .collect();
     for element in wanted {
-        if !list.contains(element) {
+        if !has_element(key, &list, element) {
             list.push(element.clone());
         }
     }

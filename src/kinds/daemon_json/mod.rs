@@ -6,6 +6,7 @@ mod document;
 mod merge;
 mod node;
 mod running;
+mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,11 @@ use crate::model::{
 const PATH: &str = DAEMON_JSON;
 /// Record of the keys that skep set last; readable by root only.
 const RECORD: &str = "/var/lib/skep/daemon.json";
+/// Files of a change that is under way. They stay if its machine loses its power.
+const UNFINISHED: [&str; 2] = [
+    "/etc/docker/daemon.json.skep-new",
+    "/etc/docker/daemon.json.skep-old",
+];
 const SWAP: &str = include_str!("swap.sh");
 /// Time limit within which the Engine must answer again after its start or a reload, in seconds.
 const PATIENCE: u64 = 60;
@@ -88,6 +94,8 @@ pub struct DaemonJsonState {
     /// Wanted keys that a running Engine does not show. Each difference tells whether a reload is
     /// enough.
     not_loaded: Vec<KeyDifference>,
+    /// Files of an interrupted change.
+    unfinished: Vec<&'static str>,
     notes: Vec<String>,
 }
 
@@ -112,13 +120,15 @@ impl ResourceKind for DaemonJsonResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        vec![
+        let mut queries = vec![
             Query::content(PATH),
             Query::content(RECORD),
             Query::Shell(ShellQuery::Unit("docker".into())),
             Query::Shell(ShellQuery::Program("dockerd".into())),
             Query::docker("/info"),
-        ]
+        ];
+        queries.extend(UNFINISHED.map(Query::path));
+        queries
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<DaemonJsonState>, ProbeError> {
@@ -173,6 +183,12 @@ impl ResourceKind for DaemonJsonResource {
         if !needs.is_empty() {
             return Ok(Observation::Needs(needs));
         }
+        let mut unfinished = Vec::new();
+        for path in UNFINISHED {
+            if answers.path(path)?.is_some() {
+                unfinished.push(path);
+            }
+        }
         let not_loaded = info.map_or_else(Vec::new, |info| running::missing(&self.wanted, info));
         Ok(Observation::Known(DaemonJsonState {
             file,
@@ -181,6 +197,7 @@ impl ResourceKind for DaemonJsonResource {
             node,
             has_swarm_state,
             not_loaded,
+            unfinished,
             notes,
         }))
     }
@@ -227,11 +244,20 @@ impl ResourceKind for DaemonJsonResource {
                 difference,
             );
         }
+        // The swap removes these files and writes the record, which an interrupted swap did not.
+        for path in &seen.unfinished {
+            change = change.field(
+                *path,
+                DisplayValue::text("left by an interrupted change"),
+                DisplayValue::Absent,
+            );
+        }
         if change.fields.is_empty() && !is_new {
             return Ok(None);
         }
         let mode = match () {
             () if !seen.running => "none",
+            () if keep.is_empty() && differences.is_empty() && pending.is_empty() => "none",
             () if keep.is_empty()
                 && differences
                     .iter()

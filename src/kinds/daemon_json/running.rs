@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::document::{JsonObject, JsonValue};
 use super::merge::KeyDifference;
+use super::spelling;
 
 /// Returns the wanted keys that the running Engine does not show; `info` is its `/info`.
 pub(super) fn missing(wanted: &JsonObject, info: &Value) -> Vec<KeyDifference> {
@@ -59,9 +60,6 @@ fn difference(key: &str, wanted: &JsonValue, known: &[&JsonValue]) -> Option<Key
 /// Returns true if the Engine treats the registry as insecure. Names contain slashes and tildes,
 /// which a JSON pointer would misread. The Engine lists networks apart from single registries.
 fn is_insecure(info: &Value, name: &str) -> bool {
-    let name = name
-        .trim_start_matches("http://")
-        .trim_start_matches("https://");
     let Some(config) = info
         .get("RegistryConfig")
         .filter(|config| config.is_object())
@@ -70,7 +68,7 @@ fn is_insecure(info: &Value, name: &str) -> bool {
     };
     let single = config
         .get("IndexConfigs")
-        .and_then(|indexes| indexes.get(name));
+        .and_then(|indexes| indexes.get(spelling::registry_name(name)));
     let networks = config
         .get("InsecureRegistryCIDRs")
         .and_then(Value::as_array);
@@ -82,18 +80,11 @@ fn is_insecure(info: &Value, name: &str) -> bool {
             networks
                 .iter()
                 .filter_map(Value::as_str)
-                .any(|network| is_same_network(network, name))
+                .any(|network| spelling::is_same_registry(network, name))
         })
 }
 
-/// Compares two networks without their host bits: the Engine shows `10.0.0.5/24` as `10.0.0.0/24`.
-fn is_same_network(live: &str, wanted: &str) -> bool {
-    let network = |text: &str| text.parse::<ipnet::IpNet>().map(|network| network.trunc());
-    live == wanted
-        || matches!((network(live), network(wanted)), (Ok(live), Ok(wanted)) if live == wanted)
-}
-
-/// Returns true if the Engine uses the mirror. The Engine shows mirrors with a slash at the end.
+/// Returns true if the Engine uses the mirror.
 fn is_mirror(info: &Value, url: &str) -> bool {
     let Some(config) = info
         .get("RegistryConfig")
@@ -102,11 +93,10 @@ fn is_mirror(info: &Value, url: &str) -> bool {
         return true;
     };
     let mirrors = config.get("Mirrors").and_then(Value::as_array);
-    let bare = url.trim_end_matches('/');
     mirrors.is_some_and(|mirrors| {
         mirrors
             .iter()
             .filter_map(Value::as_str)
-            .any(|live| live.trim_end_matches('/') == bare)
+            .any(|live| spelling::is_same_mirror(live, url))
     })
 }

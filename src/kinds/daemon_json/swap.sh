@@ -32,7 +32,8 @@ if ! flock -w "$patience" 8; then
     printf 'another change of %s is still under way\n' "$path" >&2
     exit 1
 fi
-# A swap that was killed may have left its files; with the lock, no other swap uses them.
+# A swap that was killed, or whose machine lost its power, may have left its files; with the lock, no
+# other swap uses them. The names are fixed, so that a later plan finds them.
 rm -f -- "$path".skep-new* "$path".skep-old* "$record".new*
 
 input=$(mktemp)
@@ -40,7 +41,8 @@ cat >"$input"
 # The record is staged before the swap: it must not fail afterwards for want of space.
 staged=$(mktemp -- "$record.new.XXXXXXXX")
 tail -c +"$((length + 1))" "$input" >"$staged"
-new=$(mktemp -- "$path.skep-new.XXXXXXXX")
+new=$path.skep-new
+(umask 077 && : >"$new")
 head -c "$length" "$input" >"$new"
 if [ -e "$path" ]; then
     chown --reference="$path" -- "$new"
@@ -59,7 +61,7 @@ fi
 
 [ -z "$keep" ] || cp -p -- "$path" "$keep"
 if [ -e "$path" ]; then
-    old=$(mktemp -- "$path.skep-old.XXXXXXXX")
+    old=$path.skep-old
     cp -p -- "$path" "$old"
 fi
 sync -- "$new" "$staged"

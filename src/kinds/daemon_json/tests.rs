@@ -34,7 +34,11 @@ fn answers(live: Option<&str>, last: Option<&str>, engine: DockerAnswer) -> Host
     let unit = UnitState {
         properties: [("ActiveState".to_owned(), state.to_owned())].into(),
     };
-    HostAnswers::default()
+    UNFINISHED
+        .iter()
+        .fold(HostAnswers::default(), |answers, path| {
+            answers.with(Query::path(*path), QueryAnswer::Path(None))
+        })
         .with(
             Query::content(PATH),
             live.map_or(QueryAnswer::Path(None), file),
@@ -955,4 +959,56 @@ fn passwords_of_proxies_are_shown_nowhere() {
         shown.contains("with another password") && !shown.contains("OTHER"),
         "{shown}"
     );
+}
+
+#[test]
+fn utf_16_with_its_mark_is_read() {
+    let text = "{\"debug\": true}\n";
+    let le: Vec<u8> = std::iter::once(0xfeff)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let be: Vec<u8> = std::iter::once(0xfeff)
+        .chain(text.encode_utf16())
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    for bytes in [&le, &be] {
+        let read = document::read(bytes).unwrap();
+        assert_eq!(read["debug"], JsonValue::Scalar(true.into()));
+    }
+    assert!(
+        document::read(&le[..le.len() - 1])
+            .unwrap_err()
+            .contains("UTF-16")
+    );
+}
+
+#[test]
+fn elements_that_the_engine_takes_for_the_same_are_no_difference() {
+    let object = |text: &str| document::read(text.as_bytes()).unwrap();
+    let live = object(
+        r#"{"registry-mirrors": ["https://m.example/"], "insecure-registries": ["10.0.0.5/24"]}"#,
+    );
+    let wanted = object(
+        r#"{"registry-mirrors": ["https://m.example"], "insecure-registries": ["10.0.0.0/24"]}"#,
+    );
+    let merged = merge::merge(&JsonObject::new(), &live, &wanted);
+    assert!(merged.differences.is_empty(), "{merged:?}");
+    // The record has the spelling of the playbook, and the file that of a person.
+    let merged = merge::merge(&wanted, &live, &object(r#"{"registry-mirrors": []}"#));
+    assert_eq!(merged.differences.len(), 2, "{merged:?}");
+}
+
+/// A machine that lost its power during a change keeps its files, and the record lacks the change.
+#[test]
+fn files_of_an_interrupted_change_are_drift() {
+    let live = r#"{"debug": true}"#;
+    let answers =
+        answers(Some(live), None, engine(&[])).with(Query::path(UNFINISHED[1]), file("{}"));
+    let change = plan("debug = true", &answers).unwrap().unwrap();
+    assert_eq!(change.fields.len(), 1);
+    assert_eq!(change.disturbs, Disruption::Nothing);
+    let (arguments, stdin) = script(&change);
+    assert_eq!(arguments[2], "none", "{arguments:?}");
+    assert!(stdin.contains("debug"), "{stdin}");
 }

@@ -40,6 +40,7 @@ pub(super) fn parse(text: &str) -> HostFacts {
             _ => {}
         }
     }
+    let (mut ubuntu, mut debian) = (String::new(), String::new());
     for (key, value) in release.lines().filter_map(|line| line.split_once('=')) {
         // os-release(5): values may stand in quotes.
         let value = value.trim().trim_matches(['"', '\'']).to_owned();
@@ -48,9 +49,20 @@ pub(super) fn parse(text: &str) -> HostFacts {
             "VERSION_ID" => facts.version = value,
             "VERSION_CODENAME" => facts.codename = value,
             "PRETTY_NAME" => facts.pretty_name = value,
+            "UBUNTU_CODENAME" => ubuntu = value,
+            "DEBIAN_CODENAME" => debian = value,
             _ => {}
         }
     }
+    // A distribution that derives from Ubuntu or Debian names the release in a key of its own:
+    // Linux Mint and Pop!_OS, or LMDE. Raspbian has repositories of its own.
+    let (base_id, base_codename) = match facts.id.as_str() {
+        "debian" | "ubuntu" | "raspbian" => (facts.id.clone(), facts.codename.clone()),
+        _ if !ubuntu.is_empty() => ("ubuntu".to_owned(), ubuntu),
+        _ if !debian.is_empty() => ("debian".to_owned(), debian),
+        _ => (String::new(), String::new()),
+    };
+    (facts.base_id, facts.base_codename) = (base_id, base_codename);
     facts
 }
 
@@ -76,5 +88,52 @@ mod tests {
         );
         assert_eq!(facts.addresses, ["192.168.56.11"]);
         assert_eq!((facts.uptime, facts.clock), (12, 1_700_000_000));
+    }
+
+    #[test]
+    fn derived_distributions_have_the_release_that_they_derive_from() {
+        let base = |release: &str| {
+            let facts = parse(&format!("hostname=a\n--\n{release}"));
+            (facts.base_id, facts.base_codename)
+        };
+        for (release, id, codename) in [
+            ("ID=debian\nVERSION_CODENAME=trixie\n", "debian", "trixie"),
+            (
+                "ID=ubuntu\nVERSION_CODENAME=noble\nUBUNTU_CODENAME=noble\n",
+                "ubuntu",
+                "noble",
+            ),
+            (
+                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble\n",
+                "ubuntu",
+                "noble",
+            ),
+            (
+                "ID=pop\nID_LIKE=\"ubuntu debian\"\nVERSION_CODENAME=jammy\nUBUNTU_CODENAME=jammy\n",
+                "ubuntu",
+                "jammy",
+            ),
+            (
+                "ID=linuxmint\nID_LIKE=debian\nVERSION_CODENAME=faye\nDEBIAN_CODENAME=bookworm\n",
+                "debian",
+                "bookworm",
+            ),
+            (
+                "ID=raspbian\nID_LIKE=debian\nVERSION_CODENAME=bookworm\n",
+                "raspbian",
+                "bookworm",
+            ),
+            (
+                "ID=kali\nID_LIKE=debian\nVERSION_CODENAME=kali-rolling\n",
+                "",
+                "",
+            ),
+        ] {
+            assert_eq!(
+                base(release),
+                (id.to_owned(), codename.to_owned()),
+                "{release}"
+            );
+        }
     }
 }

@@ -84,20 +84,28 @@ impl KnownHosts {
     /// Returns the key types under which a host is known; skep requests a key of these types from
     /// the server.
     pub(super) fn key_types(&self, address: &str, port: u16) -> Vec<Algorithm> {
-        let name = lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = entries.iter().filter(|entry| {
-            entry.role == KeyMarker::HostKey && pattern::matches(&entry.patterns, &name)
-        });
-        own.map(|entry| entry.key.algorithm()).collect()
+        let types = |name: &str| -> Vec<Algorithm> {
+            let own = entries.iter().filter(|entry| {
+                entry.role == KeyMarker::HostKey && pattern::matches(&entry.patterns, name)
+            });
+            own.map(|entry| entry.key.algorithm()).collect()
+        };
+        let names = lookup_names(address, port);
+        names
+            .iter()
+            .map(|name| types(name))
+            .find(|types| !types.is_empty())
+            .unwrap_or_default()
     }
 
     /// Returns true if a `@cert-authority` line applies to the host.
     pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
-        let name = lookup_name(address, port);
+        let names = lookup_names(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().any(|entry| {
-            entry.role == KeyMarker::Authority && pattern::matches(&entry.patterns, &name)
+            let is_named = |name: &String| pattern::matches(&entry.patterns, name);
+            entry.role == KeyMarker::Authority && names.iter().any(is_named)
         })
     }
 
@@ -112,9 +120,15 @@ impl KnownHosts {
         port: u16,
         certificate: &Certificate,
     ) -> Result<Result<(), String>, TransportError> {
-        let name = lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        authority::vouches(&entries, address, &name, certificate)
+        let mut judged = Err("no known authority signed it".to_owned());
+        for name in lookup_names(address, port) {
+            judged = authority::vouches(&entries, address, &name, certificate)?;
+            if judged.is_ok() {
+                break;
+            }
+        }
+        Ok(judged)
     }
 
     /// Decides about a presented key: accepts a known key, accepts and stores an unknown key under
@@ -134,9 +148,9 @@ impl KnownHosts {
     ) -> Result<HostKeyTrust, TransportError> {
         let name = lookup_name(address, port);
         let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
-        let verdict = judge(
+        let verdict = judge_host(
             &self.entries.lock().unwrap_or_else(PoisonError::into_inner),
-            &name,
+            &lookup_names(address, port),
             shown,
         );
         let file = self.files.first();
@@ -236,6 +250,32 @@ fn read(file: &Path) -> Result<Vec<KnownHostEntry>, TransportError> {
             why: error.to_string(),
         }),
     }
+}
+
+/// Returns the names under which a host is looked up: at another port than 22, OpenSSH looks again
+/// for the name without the port (`check_host_key` of OpenSSH's sshconnect.c).
+fn lookup_names(address: &str, port: u16) -> Vec<String> {
+    let mut names = vec![lookup_name(address, port), lookup_name(address, 22)];
+    names.dedup();
+    names
+}
+
+/// Decides about a key by the names of a host, in order. A name without the port only counts if it
+/// is known by this key, or if this key is revoked: another service of the machine may have another
+/// key.
+fn judge_host(entries: &[KnownHostEntry], names: &[String], shown: &PublicKey) -> KeyVerdict {
+    let Some((first, others)) = names.split_first() else {
+        return KeyVerdict::Unknown;
+    };
+    let verdict = judge(entries, first, shown);
+    if !matches!(verdict, KeyVerdict::Unknown) {
+        return verdict;
+    }
+    others
+        .iter()
+        .map(|name| judge(entries, name, shown))
+        .find(|verdict| matches!(verdict, KeyVerdict::Known | KeyVerdict::Revoked(_)))
+        .unwrap_or(KeyVerdict::Unknown)
 }
 
 fn judge(entries: &[KnownHostEntry], name: &str, shown: &PublicKey) -> KeyVerdict {

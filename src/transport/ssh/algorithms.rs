@@ -87,10 +87,19 @@ fn preferred(
     if let Some(wanted) = &ssh.ciphers {
         ciphers = chosen(target, "Ciphers", wanted, &ciphers, &ciphers)?;
     }
-    preferred.cipher = ciphers.into();
     if let Some(wanted) = &ssh.macs {
-        preferred.mac = chosen(target, "MACs", wanted, &preferred.mac, &preferred.mac)?.into();
+        match chosen(target, "MACs", wanted, &preferred.mac, &preferred.mac) {
+            Ok(macs) => preferred.mac = macs.into(),
+            // A cipher that authenticates by itself uses no MAC, so only the other ciphers are lost.
+            Err(error) => {
+                ciphers.retain(|name| authenticates_by_itself(name.as_ref()));
+                if ciphers.is_empty() {
+                    return Err(error);
+                }
+            }
+        }
     }
+    preferred.cipher = ciphers.into();
 
     let mut keys = preferred.key.to_vec();
     keys.retain(|algorithm| *algorithm != Algorithm::Rsa { hash: None });
@@ -115,6 +124,11 @@ fn preferred(
         preferred.host_key_certificates = certified.into();
     }
     Ok(preferred)
+}
+
+/// Returns true for a cipher with associated data (AEAD), which needs no MAC.
+fn authenticates_by_itself(cipher: &str) -> bool {
+    cipher.contains("-gcm@") || cipher.starts_with("chacha20-poly1305@")
 }
 
 /// Returns the algorithms that both the user's list and skep contain, in the user's order;
@@ -338,6 +352,7 @@ mod tests {
             1
         );
         target.ssh.macs = list(&["umac-64@openssh.com"]);
+        target.ssh.ciphers = list(&["aes256-ctr"]);
         let error = preferred(&target, &[], false).unwrap_err();
         assert!(
             error
@@ -345,5 +360,20 @@ mod tests {
                 .starts_with("MACs (the SSH configuration of web)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn unknown_macs_leave_the_ciphers_that_need_none() {
+        let mut target = target();
+        target.ssh.macs = Some(vec!["umac-128-etm@openssh.com".into()]);
+        let offered = preferred(&target, &[], false).unwrap();
+        let offered = names(&offered.cipher);
+        assert!(!offered.is_empty());
+        assert!(
+            offered.iter().all(|name| authenticates_by_itself(name)),
+            "{offered:?}"
+        );
+        target.ssh.ciphers = Some(vec!["aes256-ctr".into()]);
+        assert!(preferred(&target, &[], false).is_err());
     }
 }

@@ -8,7 +8,7 @@ pub(super) struct ConfigLine {
     pub keyword: String,
     /// Arguments without their quotes.
     pub arguments: Vec<String>,
-    /// Unchanged text after the keyword, which `ProxyCommand` uses.
+    /// Unchanged text after the keyword, which `ProxyCommand` and other commands use.
     pub rest: String,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
     // An equals sign may separate the keyword from its arguments.
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_ascii_start();
     let keyword = line[..end].trim_matches('"').to_ascii_lowercase();
-    let arguments = if keyword == "proxycommand" {
+    let arguments = if super::keywords::form(&keyword) == Some(super::keywords::ValueForm::Rest) {
         Vec::new()
     } else {
         words(rest)?

@@ -7,7 +7,9 @@ mod file;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
 mod include;
+mod keywords;
 mod line;
+mod match_line;
 mod output;
 mod overlay;
 mod presence;
@@ -20,6 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
+use self::file::ConfigCheck;
 use self::output::HostSettings;
 pub(super) use self::tokens::{TokenValues, own_number};
 use super::TransportError;
@@ -105,7 +108,7 @@ impl SshConfig {
         if !target.is_given("host_keys")
             && printed.first("stricthostkeychecking") == Some("ask")
             // A file that only `ssh` can read may have it as well: refusing is safe.
-            && file::read(target, given).map_or(true, |read| read.asks_about_host_keys())
+            && file::read(target, given, ConfigCheck::DoneBySsh).map_or(true, |read| read.asks_about_host_keys())
         {
             found.host_key_policy = HostKeyPolicy::Ask;
             found.origins.insert("host_keys", SettingOrigin::SshConfig);
@@ -131,7 +134,14 @@ fn by_itself(
     given: Option<&Path>,
     file: &Path,
 ) -> Result<(SshTarget, Vec<String>), TransportError> {
-    let read = file::read(target, given)?;
+    let read = file::read(target, given, ConfigCheck::AsSsh)?;
+    if let Some((place, why)) = read.unsafe_parts.into_iter().next() {
+        return Err(TransportError::Settings {
+            setting: "the SSH configuration".into(),
+            place: place.into(),
+            why: format!("{why}: install openssh-client"),
+        });
+    }
     let (target, warnings) =
         overlay::overlay(target, &read.printed, &HostSettings::default(), file)?;
     Ok((target, [read.unread, warnings].concat()))

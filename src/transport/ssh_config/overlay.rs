@@ -106,11 +106,6 @@ const WITHOUT_MEANING_HERE: &[&str] = &[
     "xauthlocation",
 ];
 
-/// Returns true if skep follows a keyword (in lower case).
-pub(super) fn is_read(keyword: &str) -> bool {
-    READ.contains(&keyword)
-}
-
 /// Returns the host with the configuration's values for settings that the inventory does not give,
 /// and warnings about settings that skep cannot follow.
 ///
@@ -238,6 +233,10 @@ impl SettingsOverlay<'_> {
                 files.filter(|file| *file != "none").collect::<Vec<_>>()
             });
             let mut files = Vec::new();
+            // skep writes new keys to the first file, and like `ssh` never to the global one.
+            if users.is_empty() {
+                files.push("/dev/null".into());
+            }
             for file in users {
                 files.push(self.path_of_ssh("UserKnownHostsFile", file)?);
             }

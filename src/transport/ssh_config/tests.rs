@@ -211,6 +211,20 @@ async fn skeps_own_reader_agrees_with_ssh() {
         "HostName %h%%x\n",
         "Host web\n IdentityAgent ~/a-%r-%%\n UserKnownHostsFile ~/k-%h-%% /%%h\n GlobalKnownHostsFile /g%%h\n",
         "Host web\n IdentityFile ~/i-%h-%%\n CertificateFile ${HOME}/c-%h-%%\n ProxyCommand nc %h %%\n",
+        "# caf\u{e9}\nHost web\n Port 3\n",
+        "Match originalhost bastion exec \"true\"\n Port 2200\nHost web\n HostName 10.0.0.1\n",
+        "Match exec \"true\" originalhost bastion\n Port 2200\nHost web\n HostName 10.0.0.1\n",
+        "Host *\n CanonicalizeHostname yes\nHost web\n HostName %h.example\nHost *.example\n Port 2222\n User ann\n",
+        "CanonicalizeHostname no\nHost web\n HostName %h.example\nHost *.example\n Port 2222\n",
+        "Host web\n HostName 10.0.0.1\nMatch final host 10.0.0.1\n User ann\nMatch !final\n Port 3\n",
+        "Match canonical\n User ann\nMatch all\n Port 3\n",
+        "Match host WEB\n Port 3\nMatch originalhost wEb\n User ann\n",
+        "Host web\n UserKnownHostsFile none\n",
+        "Host web\n GlobalKnownHostsFile /k\n",
+        "Host web\n UserKnownHostsFile /k\n StrictHostKeyChecking OFF\n",
+        "Protocol 2\nCipher blowfish\nUseRoaming no\nHost web\n Port 4\n",
+        "ChallengeResponseAuthentication no\nHost web\n KeepAlive yes\n Port 4\n",
+        "Host web\n SendEnv LANG LC_*\n LocalForward 1 b:2\n Port 4\n",
         &included,
         &elsewhere,
     ];
@@ -230,9 +244,26 @@ async fn skeps_own_reader_agrees_with_ssh() {
             format!("{:#?}", plain(asked)),
             "{config}"
         );
-        assert!(warnings.is_empty(), "{config}: {warnings:?}");
+        let odd: Vec<&String> = warnings
+            .iter()
+            .filter(|text| !text.contains("applies to new host keys only"))
+            .collect();
+        assert!(odd.is_empty(), "{config}: {odd:?}");
     }
     for refused in [
+        "Hots web\n HostName 10.0.0.1\n",
+        "\u{feff}Host web\n Port 1\n",
+        "StrictHostKeyChecking maybe\n",
+        "AddressFamily ipv4\n",
+        "BatchMode perhaps\n",
+        "PubkeyAuthentication maybe\n",
+        "ServerAliveCountMax x\n",
+        "Compression 5\n",
+        "Match nosuch x\n",
+        "Match all host web\n",
+        "Match host\n",
+        "ForwardX11 yes no\n",
+        "UseKeychain yes\n",
         "Port x\n",
         "Port 0\n",
         "User a b\n",
@@ -253,7 +284,7 @@ async fn skeps_own_reader_agrees_with_ssh() {
 
 #[test]
 fn without_ssh_unsupported_settings_are_warnings_and_the_inventory_takes_precedence() {
-    let config = "Match exec \"test -e /\" host web\n Port 2200\n ProxyCommand evil\nMatch all\n Ciphers +aes128-cbc\n NoSuchSetting yes\n \
+    let config = "Match exec \"test -e /\" host web\n User evil\nMatch all\n Ciphers +aes128-cbc\n \
         VerifyHostKeyDNS yes\nHost web\n Port 2201\n User ann\n IdentityFile /b\n";
     let (target, warnings) = without_the_program(config, |target| {
         target.identity_files = vec!["/own".into()];
@@ -280,9 +311,58 @@ fn without_ssh_unsupported_settings_are_warnings_and_the_inventory_takes_precede
         );
     };
     named("config:1: only the program `ssh` can evaluate `Match exec test -e / host web`");
-    named("the setting nosuchsetting is not supported");
     named("the setting verifyhostkeydns is not supported");
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+/// A setting that `ssh` checks in a block for another host is refused, too.
+#[tokio::test]
+async fn lines_for_other_hosts_are_checked() {
+    for refused in ["Host db\n Port x\n", "Host db\n NoSuchSetting 1\n"] {
+        let (asked, _) = resolved(refused, |_| {}).await;
+        let (read, _) = without_the_program(refused, |_| {});
+        assert!(asked.is_err(), "{refused}: {asked:?}");
+        let said = read.unwrap_err().to_string();
+        assert!(said.contains("config:2"), "{said}");
+    }
+}
+
+#[test]
+fn without_ssh_a_block_is_not_skipped_if_it_says_how_a_host_is_reached() {
+    for setting in [
+        "ProxyJump b",
+        "UserKnownHostsFile /k",
+        "StrictHostKeyChecking yes",
+        "Include /x",
+    ] {
+        let config = format!("Match exec true\n {setting}\nHost web\n User ann\n");
+        let (read, _) = without_the_program(&config, |_| {});
+        let said = read.unwrap_err().to_string();
+        assert!(
+            said.contains("config:2") && said.contains("install openssh-client"),
+            "{said}"
+        );
+    }
+    let dns = "CanonicalizeHostname yes\nCanonicalDomains example.org\n";
+    let (read, _) = without_the_program(dns, |_| {});
+    let said = read.unwrap_err().to_string();
+    assert!(said.contains("looks names up in the DNS"), "{said}");
+}
+
+#[tokio::test]
+async fn new_keys_are_never_written_to_the_global_file() {
+    for config in [
+        "UserKnownHostsFile none\nGlobalKnownHostsFile /g\n",
+        "GlobalKnownHostsFile /g\n",
+    ] {
+        let (asked, _) = resolved(config, |_| {}).await;
+        let (read, _) = without_the_program(config, |_| {});
+        for target in [asked.unwrap(), read.unwrap()] {
+            let files = &target.known_hosts;
+            assert_ne!(files[0], PathBuf::from("/g"), "{config}: {files:?}");
+            assert!(files.contains(&PathBuf::from("/g")), "{config}: {files:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -177,3 +177,50 @@ fn an_unreadable_file_is_an_error_and_a_missing_one_is_empty() {
         "{error}"
     );
 }
+
+/// Returns the verdict about a key of a server at port 2222.
+async fn verdict_at_2222(
+    text: &str,
+    shown: &PublicKey,
+    policy: HostKeyPolicy,
+) -> Result<(), TransportError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    std::fs::write(&path, text).unwrap();
+    let hosts = KnownHosts::load(&[path]).unwrap();
+    let verified = hosts.verify("docker01", 2222, shown, policy, false).await;
+    verified.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_key_of_the_name_without_its_port_is_known_at_another_port() {
+    let (known, other) = (ed25519(), ed25519());
+    let strict = HostKeyPolicy::Strict;
+    let plain = line("docker01", &known);
+    verdict_at_2222(&plain, &known, strict).await.unwrap();
+    // Another key there is new, not changed: another service may listen at that port.
+    assert!(matches!(
+        verdict_at_2222(&plain, &other, strict).await,
+        Err(TransportError::HostKeyUnknown { .. })
+    ));
+    verdict_at_2222(&plain, &other, HostKeyPolicy::AcceptNew)
+        .await
+        .unwrap();
+    // A line for the port is stronger.
+    let both = plain.clone() + &line("[docker01]:2222", &other);
+    assert!(matches!(
+        verdict_at_2222(&both, &known, strict).await,
+        Err(TransportError::HostKeyChanged { .. })
+    ));
+    let revoked = format!("@revoked {plain}");
+    assert!(matches!(
+        verdict_at_2222(&revoked, &known, HostKeyPolicy::AcceptNew).await,
+        Err(TransportError::HostKeyRevoked { .. })
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    std::fs::write(&path, format!("@cert-authority {plain}")).unwrap();
+    let hosts = KnownHosts::load(&[path]).unwrap();
+    assert!(hosts.has_authority("docker01", 2222));
+    assert!(!hosts.has_authority("docker02", 2222));
+}

@@ -1,0 +1,159 @@
+//! Variables that nothing uses. A mistyped `-e` would otherwise change nothing and say nothing.
+//!
+//! A variable counts as used if its name stands in a playbook of the run, or in a file that its
+//! templates could include. Names are only searched as words, so a name that stands there for
+//! another reason counts as used too.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::Playbook;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::nearest_hint;
+use crate::inventory::{Inventory, VariableDecl};
+
+/// Variables that skep itself reads.
+const READ_BY_SKEP: &[&str] = &["swarm_address"];
+/// Largest file that is searched, in bytes (256 KiB). Templates are smaller.
+const LARGEST_FILE: u64 = 256 * 1024;
+/// Largest number of files that are searched.
+const MOST_FILES: usize = 2000;
+/// Number of folder levels that are searched.
+const DEEPEST_FOLDER: usize = 4;
+/// Number of variables that a warning names.
+const NAMED_VARIABLES: usize = 5;
+
+/// Returns the words of a text that can be names of variables, without those of comments.
+pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| line.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
+        .filter(|word| !word.is_empty())
+}
+
+/// Reports `-e` with a name that nothing uses as an error, and such variables of the inventory as a
+/// warning.
+pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mut Diagnostics) {
+    let candidates: IndexMap<&str, &VariableDecl> = inventory
+        .hosts()
+        .flat_map(|(_, host)| &host.vars.0)
+        .map(|(name, var)| (name.as_str(), var))
+        .collect();
+    let mut used: HashSet<String> = READ_BY_SKEP.iter().map(|name| (*name).to_owned()).collect();
+    for source in &playbook.sources {
+        used.extend(words_of(source.text()).map(str::to_owned));
+    }
+    // A value of the inventory may be a template of other variables.
+    for var in candidates.values().filter(|var| var.node.has_template()) {
+        used.extend(words_of(var.place.text()).map(str::to_owned));
+    }
+    if candidates.keys().all(|name| used.contains(*name)) {
+        return;
+    }
+    let playbooks: Vec<&Path> = playbook
+        .sources
+        .iter()
+        .map(|source| source.path())
+        .collect();
+    used.extend(words_beside(&playbooks, inventory.allowed_paths(), false));
+    let known: Vec<String> = playbook
+        .plays
+        .iter()
+        .flat_map(|play| play.vars.0.keys().cloned())
+        .chain(candidates.keys().map(|name| (*name).to_owned()))
+        .filter(|name| used.contains(name))
+        .collect();
+    let hint = |name: &str| nearest_hint(name, known.iter().map(String::as_str));
+    for (name, var) in &inventory.extra().0 {
+        if used.contains(name) {
+            continue;
+        }
+        let message = format!("nothing uses the variable `{name}`");
+        let hint = hint(name).unwrap_or_else(|| {
+            "`-e` sets a variable that a playbook or a template uses; check the name".to_owned()
+        });
+        // A file of variables often serves several playbooks.
+        let diagnostic = match var.place.source.path() == Path::new("-e") {
+            true => Diagnostic::error(message),
+            false => Diagnostic::warning(message),
+        };
+        diagnostics.push(diagnostic.at(var.place.clone()).hint(hint));
+    }
+    // An inventory often serves all playbooks of a folder.
+    used.extend(words_beside(&playbooks, &[], true));
+    let unused: Vec<(&str, &VariableDecl)> = candidates
+        .into_iter()
+        .filter(|(name, var)| {
+            // Variables of other programs' inventories are for those programs too.
+            let is_own = var.place.source.path().extension() == Some("toml".as_ref());
+            is_own && !used.contains(*name) && inventory.extra().get(name).is_none()
+        })
+        .collect();
+    if let Some((first, var)) = unused.first() {
+        let named: Vec<String> = unused
+            .iter()
+            .take(NAMED_VARIABLES)
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
+        let rest = match unused.len() - named.len() {
+            0 => String::new(),
+            others => format!(" and {others} others"),
+        };
+        let message = format!(
+            "no playbook or template uses the inventory variable{} {}{rest}",
+            if unused.len() == 1 { "" } else { "s" },
+            named.join(", ")
+        );
+        let warning = Diagnostic::warning(message).at(var.place.clone());
+        diagnostics.push(warning.maybe_hint(hint(first)));
+    }
+}
+
+/// Returns the words of the files that templates of the playbooks could include: those in
+/// `templates` and `files`, those beside the playbooks, and those that the inventory allows. Other
+/// playbooks only count with `with_playbooks`.
+fn words_beside(playbooks: &[&Path], allowed: &[PathBuf], with_playbooks: bool) -> HashSet<String> {
+    let mut folders: Vec<(PathBuf, usize)> = Vec::new();
+    for playbook in playbooks {
+        let folder = playbook.parent().unwrap_or(Path::new(""));
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        folders.push((folder.to_path_buf(), 1));
+        for beside in [folder.to_path_buf(), folder.join("..")] {
+            let below = ["templates", "files"].map(|name| (beside.join(name), DEEPEST_FOLDER));
+            folders.extend(below);
+        }
+    }
+    folders.extend(allowed.iter().map(|path| (path.clone(), DEEPEST_FOLDER)));
+    let (mut words, mut seen, mut files) = (HashSet::new(), HashSet::new(), 0);
+    while let Some((path, levels)) = folders.pop() {
+        let Ok(data) = std::fs::metadata(&path) else {
+            continue;
+        };
+        if files >= MOST_FILES || !seen.insert((path.clone(), levels)) {
+            continue;
+        }
+        if data.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+            folders.extend(
+                entries
+                    .map(|entry| (entry.path(), levels.saturating_sub(1)))
+                    .filter(|(path, left)| *left > 0 || path.is_file()),
+            );
+            continue;
+        }
+        let is_playbook = path.extension() == Some("toml".as_ref());
+        if data.is_file() && data.len() <= LARGEST_FILE && (with_playbooks || !is_playbook) {
+            files += 1;
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            words.extend(words_of(&text).map(str::to_owned));
+        }
+    }
+    words
+}
