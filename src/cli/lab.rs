@@ -44,10 +44,11 @@ enum LabVerb {
         /// Number of workers
         #[arg(long, default_value_t = 2, value_name = "N")]
         workers: u8,
-        /// Debian release of the nodes
-        #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
-        suite: SuiteName,
-        /// Distribution that the nodes state in /etc/os-release
+        /// Debian release of the nodes [default: trixie; forky for ubuntu-26.04]
+        #[arg(long, value_enum)]
+        suite: Option<SuiteName>,
+        /// Distribution that the nodes state in /etc/os-release; ubuntu-26.04 also has its coreutils
+        /// and its sudo
         #[arg(long, value_enum, default_value_t = PresentedOsName::Debian)]
         present_as: PresentedOsName,
         /// Account for logins; vagrant has passwordless sudo
@@ -137,12 +138,15 @@ enum LabVerb {
 enum SuiteName {
     Trixie,
     Bookworm,
+    Forky,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PresentedOsName {
     Debian,
     Ubuntu,
+    #[value(name = "ubuntu-26.04")]
+    Ubuntu2604,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -201,12 +205,22 @@ fn run(arguments: &LabArgs) -> anyhow::Result<()> {
             virtual_machines,
             inventory,
         } => {
+            let present_as = PresentedOs::from(*present_as);
+            let suite = suite.map(DebianSuite::from);
+            if let (Some(needed), Some(given)) = (present_as.needed_suite(), suite) {
+                anyhow::ensure!(
+                    given == needed,
+                    "--present-as {} has the programs of --suite {}; leave --suite out",
+                    present_as.name(),
+                    needed.name()
+                );
+            }
             let options = LabOptions {
                 name: lab,
                 managers: *managers,
                 workers: *workers,
-                suite: (*suite).into(),
-                present_as: (*present_as).into(),
+                suite: suite.or(present_as.needed_suite()).unwrap_or_default(),
+                present_as,
                 user: (*user).into(),
                 with_docker: *with_docker,
                 virtual_machines: *virtual_machines,
@@ -362,6 +376,7 @@ impl From<SuiteName> for DebianSuite {
         match name {
             SuiteName::Trixie => Self::Trixie,
             SuiteName::Bookworm => Self::Bookworm,
+            SuiteName::Forky => Self::Forky,
         }
     }
 }
@@ -371,6 +386,7 @@ impl From<PresentedOsName> for PresentedOs {
         match name {
             PresentedOsName::Debian => Self::Debian,
             PresentedOsName::Ubuntu => Self::Ubuntu,
+            PresentedOsName::Ubuntu2604 => Self::Ubuntu2604,
         }
     }
 }

@@ -50,10 +50,7 @@ fn build(
 ) -> Result<(), LabError> {
     let name = format!("--name={container}");
     let folder = format!("--volume={}:/mirror:ro", mirror.folder.display());
-    let (distribution, release) = match present_as {
-        PresentedOs::Debian => ("debian", suite.name()),
-        PresentedOs::Ubuntu => ("ubuntu", "noble"),
-    };
+    let (distribution, release) = present_as.docker_release(suite);
     let arguments = [
         "run",
         "-i",

@@ -8,7 +8,7 @@ use super::command::LocalCommand;
 use super::docker::{docker, docker_fed, inspect};
 use super::error::LabError;
 use super::local_machine;
-use super::mmdebstrap::proxy_options;
+use super::mmdebstrap::{date_options, proxy_options};
 use super::options::DebianSuite;
 use super::progress::ProgressFn;
 use super::recipe;
@@ -71,6 +71,12 @@ fn from_debian(
     progress(&format!(
         "building the node image {image} from {mirror} (mmdebstrap)"
     ));
+    if suite.may_be_past_its_date() {
+        progress(&format!(
+            "the package index of {} is taken even if it is past its date (Acquire::Check-Valid-Until=false)",
+            suite.name()
+        ));
+    }
     make_folder(&state.cache())?;
     let folder = tempfile::Builder::new()
         .prefix("image-")
@@ -83,7 +89,7 @@ fn from_debian(
     LocalCommand::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase"])
         .arguments([
-            format!("--include={}", recipe::NODE_PACKAGES.join(",")),
+            format!("--include={}", recipe::node_packages(suite).join(",")),
             format!(
                 "--customize-hook=upload {} {FIRST_PROGRAM_PATH}",
                 sh_quote(&first.to_string_lossy())
@@ -95,6 +101,7 @@ fn from_debian(
             ),
         ])
         .arguments(proxy_options())
+        .arguments(date_options(suite))
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(900)
         .run()?;
@@ -121,7 +128,7 @@ fn from_registry(suite: DebianSuite, image: &str) -> Result<(), LabError> {
          RUN printf '%s' '{setup}' | base64 -d | sh\n\
          CMD [\"{FIRST_PROGRAM_PATH}\"]\n",
         suite = suite.name(),
-        packages = recipe::NODE_PACKAGES.join(" "),
+        packages = recipe::node_packages(suite).join(" "),
         first = Base64::encode_string(recipe::FIRST_PROGRAM.as_bytes()),
         setup = Base64::encode_string(recipe::TREE_SETUP.as_bytes()),
     );

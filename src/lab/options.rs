@@ -20,6 +20,8 @@ pub enum DebianSuite {
     Trixie,
     /// Debian 12.
     Bookworm,
+    /// Debian testing, which becomes Debian 14.
+    Forky,
 }
 
 impl DebianSuite {
@@ -29,6 +31,7 @@ impl DebianSuite {
         match self {
             Self::Trixie => "trixie",
             Self::Bookworm => "bookworm",
+            Self::Forky => "forky",
         }
     }
 
@@ -38,7 +41,15 @@ impl DebianSuite {
         match self {
             Self::Trixie => 13,
             Self::Bookworm => 12,
+            Self::Forky => 14,
         }
+    }
+
+    /// Returns true for a suite whose package index may be older than it says. An index of testing
+    /// is valid for a week, and a mirror may not be updated for longer.
+    #[must_use]
+    pub(super) fn may_be_past_its_date(self) -> bool {
+        self == Self::Forky
     }
 }
 
@@ -51,6 +62,10 @@ pub enum PresentedOs {
     Debian,
     /// Ubuntu 24.04: only the file differs, the programs are Debian's.
     Ubuntu,
+    /// Ubuntu 26.04: uutils coreutils and sudo-rs take the places of GNU coreutils and sudo, as on
+    /// that release. The other programs are those of Debian testing.
+    #[serde(rename = "ubuntu-26.04")]
+    Ubuntu2604,
 }
 
 impl PresentedOs {
@@ -60,7 +75,24 @@ impl PresentedOs {
         match self {
             Self::Debian => "debian",
             Self::Ubuntu => "ubuntu",
+            Self::Ubuntu2604 => "ubuntu-26.04",
         }
+    }
+
+    /// Returns the distribution and the release whose repository of Docker the nodes use.
+    #[must_use]
+    pub(super) fn docker_release(self, suite: DebianSuite) -> (&'static str, &'static str) {
+        match self {
+            Self::Debian => ("debian", suite.name()),
+            Self::Ubuntu => ("ubuntu", "noble"),
+            Self::Ubuntu2604 => ("ubuntu", "resolute"),
+        }
+    }
+
+    /// Returns the suite that has the programs of the distribution; `None` if any suite does.
+    #[must_use]
+    pub fn needed_suite(self) -> Option<DebianSuite> {
+        (self == Self::Ubuntu2604).then_some(DebianSuite::Forky)
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn download(
     );
     write_file(&folder.join("sources.list"), source.as_bytes(), 0o644)?;
     apt("apt-get", folder)
-        .arguments(["update"])
+        .arguments(["-o", &check_date(suite), "update"])
         .seconds(300)
         .run()?;
     let known = known_packages(folder, packages)?;
@@ -64,6 +64,14 @@ pub(crate) fn download(
         .collect();
     files.sort();
     Ok(files)
+}
+
+/// Returns the option that lets apt take an index that is past its date.
+fn check_date(suite: DebianSuite) -> String {
+    format!(
+        "Acquire::Check-Valid-Until={}",
+        !suite.may_be_past_its_date()
+    )
 }
 
 /// Returns the packages that exist in the suite.

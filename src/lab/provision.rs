@@ -23,6 +23,24 @@ UBUNTU_CODENAME=noble
 LOGO=ubuntu-logo
 "#;
 
+const UBUNTU_26_04: &str = r#"PRETTY_NAME="Ubuntu 26.04 LTS"
+NAME="Ubuntu"
+VERSION_ID="26.04"
+VERSION="26.04 LTS (Resolute Raccoon)"
+VERSION_CODENAME=resolute
+ID=ubuntu
+ID_LIKE=debian
+HOME_URL="https://www.ubuntu.com/"
+SUPPORT_URL="https://help.ubuntu.com/"
+BUG_REPORT_URL="https://bugs.launchpad.net/ubuntu/"
+PRIVACY_POLICY_URL="https://www.ubuntu.com/legal/terms-and-policies/privacy-policy"
+UBUNTU_CODENAME=resolute
+LOGO=ubuntu-logo
+"#;
+
+/// Puts uutils coreutils and sudo-rs in the places of GNU coreutils and sudo.
+const RUST_USERLAND: &str = include_str!("rust_userland.sh");
+
 /// Returns the script for a node of this environment.
 pub(crate) fn script(record: &LabRecord, authorized_key: &str, repository_key: &str) -> String {
     let sources = format!(
@@ -46,10 +64,18 @@ pub(crate) fn script(record: &LabRecord, authorized_key: &str, repository_key: &
     script.push_str("mkdir -p /etc/apt/keyrings\n");
     script.push_str(&file(KEY_PATH, repository_key));
     script.push_str(&file("/etc/apt/sources.list.d/skep-lab.sources", &sources));
-    if record.present_as == PresentedOs::Ubuntu {
+    let release = match record.present_as {
+        PresentedOs::Debian => None,
+        PresentedOs::Ubuntu => Some(UBUNTU),
+        PresentedOs::Ubuntu2604 => Some(UBUNTU_26_04),
+    };
+    if let Some(release) = release {
         // The link to Debian's own file is replaced, not followed.
         script.push_str("[ ! -L /etc/os-release ] || rm /etc/os-release\n");
-        script.push_str(&file("/etc/os-release", UBUNTU));
+        script.push_str(&file("/etc/os-release", release));
+    }
+    if record.present_as == PresentedOs::Ubuntu2604 {
+        script.push_str(RUST_USERLAND);
     }
     script
 }

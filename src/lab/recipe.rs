@@ -7,7 +7,7 @@ use super::options::DebianSuite;
 use crate::base::hex;
 
 /// Packages of a node: those of a bare cloud machine, and no others.
-pub(crate) const NODE_PACKAGES: &[&str] = &[
+const NODE_PACKAGES: &[&str] = &[
     "systemd",
     "systemd-sysv",
     "dbus",
@@ -23,6 +23,19 @@ pub(crate) const NODE_PACKAGES: &[&str] = &[
     "bash",
     "adduser",
 ];
+
+/// Packages that only nodes of Debian testing have: the programs that Ubuntu 26.04 has in the places
+/// of GNU coreutils and sudo. They are beside those until a node presents itself as Ubuntu 26.04.
+const TESTING_PACKAGES: &[&str] = &["rust-coreutils", "sudo-rs"];
+
+/// Returns the packages of a node of a suite.
+pub(crate) fn node_packages(suite: DebianSuite) -> Vec<&'static str> {
+    let more: &[&str] = match suite {
+        DebianSuite::Forky => TESTING_PACKAGES,
+        _ => &[],
+    };
+    [NODE_PACKAGES, more].concat()
+}
 
 /// Packages that nodes may install from the mirror, with all their dependencies. Packages that a
 /// suite does not have are left out.
@@ -71,7 +84,7 @@ pub(crate) fn node_hash(suite: DebianSuite, architecture: &str) -> String {
     hash(&[
         suite.name(),
         architecture,
-        &NODE_PACKAGES.join(" "),
+        &node_packages(suite).join(" "),
         FIRST_PROGRAM,
         TREE_SETUP,
     ])

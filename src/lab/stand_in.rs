@@ -16,7 +16,7 @@ use super::state::{make_folder, write_file};
 /// Part of the mirror's recipe. The number stands for the code of this file and has to be raised
 /// with it.
 pub(crate) const RECIPE: &str = concat!(
-    "stand-in 1\n",
+    "stand-in 2\n",
     include_str!("stand_in_packages.rs"),
     include_str!("docker_ce_postinst.sh"),
     include_str!("containerd_postinst.sh"),
@@ -44,6 +44,7 @@ pub(crate) fn build(
             vec![
                 ("noble", "ubuntu.24.04~noble".to_owned()),
                 ("jammy", "ubuntu.22.04~jammy".to_owned()),
+                ("resolute", "ubuntu.26.04~resolute".to_owned()),
             ],
         ),
     ];

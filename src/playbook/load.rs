@@ -93,8 +93,14 @@ impl PlaybookLoader {
         // Set only now because the variables are complete only after all includes: a playbook's own
         // variables override those of the files that it includes.
         let vars = Arc::new(vars);
+        let name: Arc<str> = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into();
         for play in self.playbook.plays.iter_mut().skip(before) {
             play.vars = Arc::clone(&vars);
+            play.playbook = Arc::clone(&name);
         }
         for repeated in std::mem::take(&mut self.repeats) {
             if let Some(first) = self.root_vars.get(&repeated.first_root) {

@@ -38,6 +38,8 @@ pub struct Play {
     pub max_fail: Option<usize>,
     /// Resources of the play, in order.
     pub declarations: Vec<Arc<ResourceDecl>>,
+    /// File name of the playbook that the play belongs to, which may include the play's file.
+    pub(super) playbook: Arc<str>,
     /// Variables of the playbook that the play belongs to.
     pub(super) vars: Arc<VariableMap>,
     /// Folder of the play's file, where templates and source files are searched.
@@ -88,6 +90,7 @@ impl Play {
             serial: None,
             max_fail: None,
             declarations: Vec::new(),
+            playbook: Arc::default(),
             vars: Arc::clone(around.vars),
             folder: Arc::clone(around.folder),
         };

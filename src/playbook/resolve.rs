@@ -51,6 +51,8 @@ pub struct ResolvedPlaybook {
 pub struct ResolvedPlay {
     /// Name of the play.
     pub name: String,
+    /// File name of the playbook, as named on the command line; empty for a play of skep itself.
+    pub playbook: Arc<str>,
     /// Number of hosts processed at once; `None` means as many as there are forks.
     pub serial: Option<usize>,
     /// Number of hosts that may fail before the play stops; `None` means no limit.
@@ -226,6 +228,7 @@ impl PlaybookResolver<'_> {
         let fallbacks = self.fallbacks(play, cluster_resources, others);
         ResolvedPlay {
             name: play.name.clone(),
+            playbook: Arc::clone(&play.playbook),
             serial: play.serial,
             max_fail: play.max_fail,
             hosts: selected.into_iter().collect(),

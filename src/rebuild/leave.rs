@@ -44,6 +44,7 @@ pub fn leave_lost_swarm(inventory: &Inventory, rebuilt: &HostName) -> Option<Res
         .collect();
     let play = ResolvedPlay {
         name: "Leave the swarm that is gone".into(),
+        playbook: Arc::default(),
         serial: None,
         max_fail: None,
         delegate: hosts.first().cloned(),

@@ -136,10 +136,13 @@ pub(super) async fn plan_on_fallback(
                 forecast.outcome.execs = execs;
                 for (resource, result) in resources.into_iter().zip(examined) {
                     let mut outcome = resource_outcome(&play.name, resource.id(), &result);
-                    forecast.record.explain(resource.as_ref(), &mut outcome);
+                    forecast
+                        .record
+                        .explain(resource.as_ref(), &play.playbook, &mut outcome);
                     forecast.outcome.resources.push(outcome);
                     forecast.tasks.push(PlannedResource {
                         play: *index,
+                        playbook: Arc::clone(&play.playbook),
                         resource,
                         change: result.ok().flatten(),
                     });

@@ -28,6 +28,8 @@ pub struct HostPlan {
 pub struct PlannedResource {
     /// Index of the play.
     pub play: usize,
+    /// File name of the playbook.
+    pub playbook: Arc<str>,
     /// The resource.
     pub resource: Arc<dyn Resource>,
     /// The forecast change, if it differs.

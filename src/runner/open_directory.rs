@@ -82,6 +82,7 @@ mod tests {
     fn tasks(closed: [Option<&'static str>; 2]) -> Vec<PlannedResource> {
         let task = |closed| PlannedResource {
             play: 0,
+            playbook: Arc::default(),
             resource: Arc::new(Closing(closed)),
             change: None,
         };

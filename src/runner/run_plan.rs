@@ -314,6 +314,7 @@ async fn examine_host(
         match bind(host_resource, &look.answers) {
             Ok(resources) => tasks.extend(resources.into_iter().map(|resource| PlannedResource {
                 play,
+                playbook: Arc::clone(&work.plays[play].playbook),
                 resource,
                 change: None,
             })),
@@ -365,7 +366,7 @@ async fn examine_host(
     for (index, (task, result)) in tasks.iter_mut().zip(examined).enumerate() {
         let mut of_resource =
             resource_outcome(&work.plays[task.play].name, task.resource.id(), &result);
-        record.explain(task.resource.as_ref(), &mut of_resource);
+        record.explain(task.resource.as_ref(), &task.playbook, &mut of_resource);
         if unread.contains(&index) {
             of_resource.cause = Some(DriftCause::Unknown);
         }

@@ -29,6 +29,24 @@ fn bootstrap_debian_12() {
     );
 }
 
+/// Debian testing: newer apt, systemd, sshd and Docker Engine than any release has.
+#[test]
+fn bootstrap_debian_testing() {
+    bootstrap(&TestLab::up_with("forky", &["--suite", "forky"]), "debian");
+}
+
+/// The coreutils of Ubuntu 26.04 are those of uutils, and its sudo is sudo-rs.
+#[test]
+fn bootstrap_ubuntu_26_04() {
+    let lab = TestLab::up_with(
+        "resolute",
+        &["--present-as", "ubuntu-26.04", "--user", "vagrant"],
+    );
+    lab.on("docker01", "stat --version | grep -i uutils");
+    lab.on("docker01", "sudo --version | grep -i sudo-rs");
+    bootstrap(&lab, "ubuntu");
+}
+
 #[test]
 fn bootstrap_with_sudo_user() {
     bootstrap(&TestLab::up_with("sudo", &["--user", "vagrant"]), "debian");

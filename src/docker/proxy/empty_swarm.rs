@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 use super::{ProxiedRead, ProxyReader, answer, message, plain_path};
 use crate::transport::TransportError;
 
-/// Oldest API version that all supported Docker Engines support (20.10).
-const VERSION: &str = "1.41";
+/// API version of the oldest supported Docker Engine (20.10).
+const OLDEST_VERSION: &str = "1.41";
+/// Newest API version whose answers skep knows. Clients of Docker 29.0 to 29.2 refuse an Engine whose
+/// newest version is below 1.44 (moby/moby#51119).
+const NEWEST_VERSION: &str = "1.47";
 
 /// Reader that answers like a manager of an empty swarm.
 pub struct EmptySwarm;
@@ -28,7 +31,7 @@ impl ProxyReader for EmptySwarm {
             }
             "/version" => answer(
                 StatusCode::OK,
-                &json!({ "ApiVersion": VERSION, "MinAPIVersion": VERSION }),
+                &json!({ "ApiVersion": NEWEST_VERSION, "MinAPIVersion": OLDEST_VERSION }),
             ),
             "/services" | "/networks" | "/secrets" | "/configs" | "/tasks" | "/nodes" => {
                 answer(StatusCode::OK, &json!([]))
@@ -37,7 +40,7 @@ impl ProxyReader for EmptySwarm {
         };
         found
             .headers_mut()
-            .insert("api-version", HeaderValue::from_static(VERSION));
+            .insert("api-version", HeaderValue::from_static(NEWEST_VERSION));
         found
             .headers_mut()
             .insert("ostype", HeaderValue::from_static("linux"));

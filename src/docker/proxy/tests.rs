@@ -243,3 +243,18 @@ async fn recording_proxy_forwards_writes_and_adds_no_objects() {
     assert_eq!(client.ask("GET", "/broken", Value::Null).await.0, 502);
     assert!(matches!(proxy.first_error(), Some(TransportError::Lost(_))));
 }
+
+/// Clients of Docker 28 and 29 ask for these versions, and refuse an Engine without them.
+#[tokio::test]
+async fn the_empty_swarm_has_the_versions_that_clients_accept() {
+    let client = ProxyClient::of(&Arc::new(DockerProxy::preview(Arc::new(EmptySwarm))));
+    let (status, version) = client.ask("GET", "/version", Value::Null).await;
+    assert_eq!(status, 200);
+    assert_eq!(version["ApiVersion"], "1.47");
+    assert_eq!(version["MinAPIVersion"], "1.41");
+    for version in ["1.41", "1.44", "1.47"] {
+        let path = format!("/v{version}/services");
+        let (status, services) = client.ask("GET", &path, Value::Null).await;
+        assert_eq!((status, services), (200, json!([])), "{version}");
+    }
+}

@@ -8,7 +8,7 @@ use super::recipe::{self, DISK_SIZE, PACKAGES, SETUP};
 use crate::base::sh_quote;
 use crate::lab::command::LocalCommand;
 use crate::lab::error::LabError;
-use crate::lab::mmdebstrap::proxy_options;
+use crate::lab::mmdebstrap::{date_options, proxy_options};
 use crate::lab::options::DebianSuite;
 use crate::lab::progress::ProgressFn;
 use crate::lab::state::{StateDirectory, make_folder, write_file};
@@ -90,7 +90,7 @@ fn build(
         0o644,
     )?;
     make_folder(&built)?;
-    let packages: Vec<&str> = node_recipe::NODE_PACKAGES
+    let packages: Vec<&str> = node_recipe::node_packages(suite)
         .iter()
         .chain(PACKAGES)
         .copied()
@@ -103,6 +103,7 @@ fn build(
             sh_quote(&setup.to_string_lossy())
         )])
         .arguments(proxy_options())
+        .arguments(date_options(suite))
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(1800)
         .run()?;

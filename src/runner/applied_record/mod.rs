@@ -4,6 +4,7 @@
 //! (docs/decisions/0010).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,19 @@ struct AppliedResource {
     wanted: BTreeSet<String>,
     /// Time of the last apply, in seconds since 1970.
     applied: u64,
+    /// File name of the playbook of the last apply; empty in records of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    playbook: String,
+}
+
+/// A resource that is in sync at the end of a run.
+pub(super) struct AppliedDefinition {
+    pub(super) id: String,
+    pub(super) definition: DefinitionDigest,
+    /// True if this run changed the resource.
+    pub(super) changed: bool,
+    /// File name of the playbook.
+    pub(super) playbook: Arc<str>,
 }
 
 impl AppliedRecord {
@@ -119,8 +133,14 @@ impl AppliedRecord {
         )
     }
 
-    /// Sets the cause of a resource's difference and the time of its last apply.
-    pub(super) fn explain(&self, resource: &dyn Resource, outcome: &mut ResourceOutcome) {
+    /// Sets the cause of a resource's difference and the time of its last apply. `playbook` is the
+    /// file name of the run's playbook; a change of what another playbook applied gets a note.
+    pub(super) fn explain(
+        &self,
+        resource: &dyn Resource,
+        playbook: &str,
+        outcome: &mut ResourceOutcome,
+    ) {
         outcome.cause = match &outcome.outcome {
             Outcome::Differs => Some(self.cause(
                 resource,
@@ -130,10 +150,18 @@ impl AppliedRecord {
             _ => None,
         };
         if let (Some(_), Self::Known(document)) = (outcome.cause, self) {
-            outcome.last_applied = document
-                .resources
-                .get(&outcome.resource)
-                .map(|entry| entry.applied);
+            let entry = document.resources.get(&outcome.resource);
+            outcome.last_applied = entry.map(|entry| entry.applied);
+            let other = entry
+                .map(|entry| entry.playbook.as_str())
+                .filter(|other| !other.is_empty() && !playbook.is_empty() && *other != playbook);
+            if let (Some(other), Some(change), Some(DriftCause::NotYetApplied)) =
+                (other, &mut outcome.change, outcome.cause)
+            {
+                change.notes.push(format!(
+                    "the playbook {other} applied another definition last: {playbook} changes what it set"
+                ));
+            }
         }
     }
 
@@ -160,14 +188,9 @@ impl AppliedRecord {
         }
     }
 
-    /// Returns the file's new content for resources that are in sync now; `true` marks those that
-    /// this run changed. `None` if the record contains all of it already. Resources of other
-    /// playbooks stay.
-    pub(super) fn updated(
-        &self,
-        applied: &[(String, DefinitionDigest, bool)],
-        now: u64,
-    ) -> Option<Vec<u8>> {
+    /// Returns the file's new content for resources that are in sync now. `None` if the record
+    /// contains all of it already. Resources of other playbooks stay.
+    pub(super) fn updated(&self, applied: &[AppliedDefinition], now: u64) -> Option<Vec<u8>> {
         let old = match self {
             Self::Known(document) => document.clone(),
             Self::Absent | Self::Unusable(_) => {
@@ -179,14 +202,15 @@ impl AppliedRecord {
                 }
             }
         };
-        let mut wanted: BTreeMap<&str, (BTreeSet<String>, bool)> = BTreeMap::new();
-        for (id, definition, changed) in applied {
-            let (digests, any) = wanted.entry(id).or_default();
-            digests.insert(keyed(&old.key, definition));
-            *any |= changed;
+        let mut wanted: BTreeMap<&str, (BTreeSet<String>, bool, &str)> = BTreeMap::new();
+        for one in applied {
+            let (digests, any, playbook) = wanted.entry(&one.id).or_default();
+            digests.insert(keyed(&old.key, &one.definition));
+            *any |= one.changed;
+            *playbook = &one.playbook;
         }
         let mut new = old.clone();
-        for (id, (wanted, changed)) in wanted {
+        for (id, (wanted, changed, playbook)) in wanted {
             match new.resources.get_mut(id) {
                 Some(entry) if entry.wanted == wanted && !changed => {}
                 _ => drop(new.resources.insert(
@@ -194,6 +218,7 @@ impl AppliedRecord {
                     AppliedResource {
                         wanted,
                         applied: now,
+                        playbook: playbook.to_owned(),
                     },
                 )),
             }

@@ -25,8 +25,8 @@ fn definition(content: &str) -> DefinitionDigest {
     DefinitionDigest::of("file", &serde_json::json!({ "content": content }), b"", "")
 }
 
-fn thing(content: &str) -> std::sync::Arc<dyn Resource> {
-    DefinedResource::wrap(std::sync::Arc::new(SampleResource), definition(content))
+fn thing(content: &str) -> Arc<dyn Resource> {
+    DefinedResource::wrap(Arc::new(SampleResource), definition(content))
 }
 
 fn answers(mode: u32, content: &[u8]) -> HostAnswers {
@@ -47,9 +47,18 @@ fn answers(mode: u32, content: &[u8]) -> HostAnswers {
     answers
 }
 
+fn entry(id: &str, content: &str, changed: bool) -> AppliedDefinition {
+    AppliedDefinition {
+        id: id.to_owned(),
+        definition: definition(content),
+        changed,
+        playbook: "site.toml".into(),
+    }
+}
+
 fn applied(content: &str) -> Vec<u8> {
     AppliedRecord::Absent
-        .updated(&[("file[/etc/x]".into(), definition(content), false)], 7)
+        .updated(&[entry("file[/etc/x]", content, false)], 7)
         .unwrap()
 }
 
@@ -74,13 +83,13 @@ fn record_gives_the_cause_of_a_difference() {
         DriftCause::NeverApplied
     );
     let mut differs = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Differs);
-    record.explain(thing("old").as_ref(), &mut differs);
+    record.explain(thing("old").as_ref(), "site.toml", &mut differs);
     assert_eq!(
         (differs.cause, differs.last_applied),
         (Some(DriftCause::ChangedBehindOurBack), Some(7))
     );
     let mut fine = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Unchanged);
-    record.explain(thing("old").as_ref(), &mut fine);
+    record.explain(thing("old").as_ref(), "site.toml", &mut fine);
     assert_eq!((fine.cause, fine.last_applied), (None, None));
 }
 
@@ -103,7 +112,7 @@ fn unusable_record_is_reported_and_replaced() {
             DriftCause::Unknown
         );
         let renewed = record
-            .updated(&[("file[/etc/x]".into(), definition("x"), false)], 9)
+            .updated(&[entry("file[/etc/x]", "x", false)], 9)
             .unwrap();
         assert!(matches!(
             AppliedRecord::parse(&renewed),
@@ -115,13 +124,11 @@ fn unusable_record_is_reported_and_replaced() {
 #[test]
 fn record_is_written_only_when_it_changes() {
     let record = AppliedRecord::parse(&applied("x"));
-    let same = |changed| record.updated(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
+    let same = |changed| record.updated(&[entry("file[/etc/x]", "x", changed)], 9);
     assert!(same(false).is_none());
     assert!(same(true).is_some(), "the time of a change is new");
     assert!(record.updated(&[], 9).is_none());
-    let more = record
-        .updated(&[("group[y]".into(), definition("y"), false)], 9)
-        .unwrap();
+    let more = record.updated(&[entry("group[y]", "y", false)], 9).unwrap();
     let AppliedRecord::Known(document) = AppliedRecord::parse(&more) else {
         panic!("the record cannot read its own output")
     };
@@ -144,7 +151,7 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
         "two hosts with the same secret have different digests"
     );
     let many: Vec<_> = (0..6000)
-        .map(|number| (format!("file[/{number:060}]"), definition("x"), true))
+        .map(|number| entry(&format!("file[/{number:060}]"), "x", true))
         .collect();
     let text = AppliedRecord::Absent.updated(&many, 1).unwrap();
     assert!(
@@ -152,4 +159,24 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
         "{}",
         text.len()
     );
+}
+
+#[test]
+fn change_of_what_another_playbook_applied_has_a_note() {
+    let record = AppliedRecord::parse(&applied("old"));
+    let noted = |playbook: &str, content: &str| {
+        let change = crate::model::Change::new(crate::model::Action::Update);
+        let mut outcome = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Differs);
+        outcome.change = Some((&change).into());
+        record.explain(thing(content).as_ref(), playbook, &mut outcome);
+        outcome.change.unwrap().notes
+    };
+    let notes = noted("docker.toml", "new");
+    assert!(
+        notes[0].contains("site.toml applied another definition last"),
+        "{notes:?}"
+    );
+    assert!(noted("site.toml", "new").is_empty());
+    // The host was changed; both playbooks have the same definition.
+    assert!(noted("docker.toml", "old").is_empty());
 }

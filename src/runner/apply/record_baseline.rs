@@ -15,7 +15,7 @@ use super::step_error::StepError;
 use crate::base::path_script;
 use crate::model::{DefinitionDigest, Step};
 use crate::names::HostName;
-use crate::runner::applied_record::{AppliedRecord, PATH};
+use crate::runner::applied_record::{AppliedDefinition, AppliedRecord, PATH};
 use crate::runner::event::Event;
 use crate::runner::host_plan::HostPlan;
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
@@ -30,8 +30,15 @@ write_file "$1" 0:0 0600 "$2"
 /// Knowledge about one host before any change.
 pub(super) struct PriorRecord {
     record: AppliedRecord,
-    /// Definitions of the host's resources, in order: id and digest.
-    definitions: Vec<(String, DefinitionDigest)>,
+    /// Definitions of the host's resources, in order.
+    definitions: Vec<PriorDefinition>,
+}
+
+/// Definition of a resource in the forecast.
+struct PriorDefinition {
+    id: String,
+    definition: DefinitionDigest,
+    playbook: Arc<str>,
 }
 
 /// Extracts from a forecast the records and definitions that are needed at the end.
@@ -41,7 +48,13 @@ pub(super) fn prior_records(forecast: &RunPlan) -> HashMap<HostName, PriorRecord
         definitions: host
             .tasks
             .iter()
-            .filter_map(|task| Some((task.resource.id(), task.resource.definition()?)))
+            .filter_map(|task| {
+                Some(PriorDefinition {
+                    id: task.resource.id(),
+                    definition: task.resource.definition()?,
+                    playbook: Arc::clone(&task.playbook),
+                })
+            })
             .collect(),
     };
     forecast
@@ -93,7 +106,12 @@ pub(super) async fn record_baseline(
                     })
                     .await;
             }
-            applied.push((baseline_entry.id.clone(), baseline_entry.definition, false));
+            applied.push(AppliedDefinition {
+                id: baseline_entry.id.clone(),
+                definition: baseline_entry.definition,
+                changed: false,
+                playbook: Arc::default(),
+            });
         }
         if let Some(content) = before.record.updated(&applied, now) {
             records.push((name.clone(), content));
@@ -148,9 +166,8 @@ async fn write(
     perform(context, &host, &step.with_stdin(content)).await
 }
 
-/// Returns the resources that are in sync at the end of the run: id, definition, and whether this
-/// run changed them.
-fn applied(known: &PriorRecord, outcome: &HostOutcome) -> Vec<(String, DefinitionDigest, bool)> {
+/// Returns the resources that are in sync at the end of the run.
+fn applied(known: &PriorRecord, outcome: &HostOutcome) -> Vec<AppliedDefinition> {
     let of_id = |id: &str| {
         outcome
             .resources
@@ -162,14 +179,19 @@ fn applied(known: &PriorRecord, outcome: &HostOutcome) -> Vec<(String, Definitio
     known
         .definitions
         .iter()
-        .filter_map(|(id, definition)| {
-            let resources = of_id(id);
+        .filter_map(|prior| {
+            let resources = of_id(&prior.id);
             let all_fine =
                 !resources.is_empty() && resources.iter().all(|resource| fine(&resource.outcome));
             let changed = resources
                 .iter()
                 .any(|resource| resource.outcome == Outcome::Changed);
-            all_fine.then(|| (id.clone(), *definition, changed))
+            all_fine.then(|| AppliedDefinition {
+                id: prior.id.clone(),
+                definition: prior.definition,
+                changed,
+                playbook: Arc::clone(&prior.playbook),
+            })
         })
         .collect()
 }
