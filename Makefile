@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help test test-vm chaos unit lint spell demo demo-down bench bench-peers dist install
+.PHONY: help test test-vm cases chaos unit lint spell demo demo-down bench bench-peers dist install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -29,6 +29,9 @@ test-vm: ## what needs whole virtual machines: routing mesh, virtual IPs, NFS, m
 
 chaos: install ## kill skep, take managers away and run twice at once, at random on lab nodes (hours; CHAOS="kills --seed 7" are arguments)
 	@.ci/chaos $(CHAOS)
+
+cases: install ## states of machines and files of others that were once handled wrongly (an hour; CASES="sighup ..." are names)
+	@.ci/cases $(CASES)
 
 demo: install ## three bare nodes become a labelled swarm
 	@.ci/demo

@@ -149,9 +149,27 @@ impl RebuildSession for CliRebuildSession<'_> {
     }
 
     async fn apply(&self, run: PreparedRun) -> anyhow::Result<ControlFlow<ExitStatus>> {
+        // The operator has confirmed the rebuild.
+        self.apply_with(run, true).await
+    }
+
+    async fn offer(&self, run: PreparedRun) -> anyhow::Result<ControlFlow<ExitStatus>> {
+        self.apply_with(run, self.args.yes).await
+    }
+
+    fn can_ask(&self) -> bool {
+        !self.args.yes && self.screen.can_ask()
+    }
+}
+
+impl CliRebuildSession<'_> {
+    async fn apply_with(
+        &self,
+        run: PreparedRun,
+        yes: bool,
+    ) -> anyhow::Result<ControlFlow<ExitStatus>> {
         let options = ApplyOptions {
-            // The operator has confirmed the rebuild.
-            yes: true,
+            yes,
             diff: false,
             lock_wait: LOCK_WAIT,
             force: self.args.force,

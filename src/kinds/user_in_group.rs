@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{AccountName, DesiredState};
-use crate::base::RUN_SHELL_TEXT;
+use crate::base::{RUN_SHELL_TEXT, path_script};
 use crate::model::{
     Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
     Operation, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UserState,
@@ -39,8 +39,18 @@ pub struct UserInGroupResource {
 pub struct UserInGroupState {
     users: BTreeMap<String, Option<UserState>>,
     group: Option<GroupState>,
+    /// Members whose proof has not succeeded yet.
+    unproved: BTreeSet<String>,
 }
 
+/// Notes that a proof is due, before the membership that it proves exists. Otherwise a failed proof
+/// would never run again. Arguments: `$1` the note, readable by root only.
+const NOTE_PROOF: &str = r#"ensure_directory "${1%/*}" 0:0 0700
+: | write_file "$1" 0:0 0600 0
+"#;
+/// Arguments: `$1` the note.
+const FORGET_PROOF: &str = r#"remove_file "$1"
+"#;
 /// Arguments: `$1` the account, `$2` the group.
 const ADD: &str = r#"gpasswd --add "$1" "$2" >/dev/null
 "#;
@@ -83,9 +93,16 @@ impl ResourceKind for UserInGroupResource {
         let users = self
             .users()
             .map(|user| Query::Shell(ShellQuery::User(user.to_string())));
-        users
+        let mut queries: Vec<Query> = users
             .chain([Query::Shell(ShellQuery::Group(self.group.to_string()))])
-            .collect()
+            .collect();
+        if self.prove.is_some() {
+            queries.extend(
+                self.users()
+                    .map(|user| Query::path(self.note(user.as_str()))),
+            );
+        }
+        queries
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -93,9 +110,16 @@ impl ResourceKind for UserInGroupResource {
             .users()
             .map(|user| Ok((user.to_string(), answers.user(user.as_str())?.clone())));
         let users = users.collect::<Result<_, ProbeError>>()?;
+        let mut unproved = BTreeSet::new();
+        for user in self.users().filter(|_| self.prove.is_some()) {
+            if answers.path(&self.note(user.as_str()))?.is_some() {
+                unproved.insert(user.to_string());
+            }
+        }
         Ok(Observation::Known(UserInGroupState {
             users,
             group: answers.group(self.group.as_str())?.clone(),
+            unproved,
         }))
     }
 
@@ -111,6 +135,11 @@ impl ResourceKind for UserInGroupResource {
 impl UserInGroupResource {
     fn users(&self) -> impl Iterator<Item = &AccountName> {
         self.user.iter().chain(self.users.iter().flatten())
+    }
+
+    /// Returns the path of the note that the proof of a member is due.
+    fn note(&self, user: &str) -> String {
+        format!("/var/lib/skep/unproved-{}.{user}", self.group)
     }
 
     fn plan_present(&self, observed: &UserInGroupState) -> Result<Change, Refusal> {
@@ -133,33 +162,52 @@ impl UserInGroupResource {
             Action::Update
         });
         let mut proofs = Vec::new();
+        let mut is_new = false;
         for (name, user) in &observed.users {
-            if user
+            let is_member = user
                 .as_ref()
-                .is_some_and(|user| user.groups.contains(group))
-            {
+                .is_some_and(|user| user.groups.contains(group));
+            let proof = self.prove.as_ref().map(|text| proof(name, text));
+            let forget = || {
+                let summary = format!("note that the membership of {name} is proved");
+                Step::script(summary, path_script(FORGET_PROOF), [self.note(name)])
+            };
+            if is_member {
+                if observed.unproved.contains(name) {
+                    change = change.field(
+                        name,
+                        DisplayValue::text("member, whose proof failed"),
+                        DisplayValue::text("proved"),
+                    );
+                    proofs.extend(proof.map(|proof| [proof, forget()]));
+                }
                 continue;
             }
-            change = change
-                .field(
-                    name,
-                    DisplayValue::text("not a member"),
-                    DisplayValue::text(format!("member of {group}")),
-                )
-                .step(Step::script(
-                    format!("add {name} to the group {group}"),
-                    ADD,
-                    [name.as_str(), group],
-                ));
-            proofs.extend(self.prove.as_ref().map(|text| proof(name, text)));
+            is_new = true;
+            change = change.field(
+                name,
+                DisplayValue::text("not a member"),
+                DisplayValue::text(format!("member of {group}")),
+            );
+            if self.prove.is_some() {
+                let summary = format!("note that the membership of {name} is to be proved");
+                let note = [self.note(name)];
+                change = change.step(Step::script(summary, path_script(NOTE_PROOF), note));
+            }
+            change = change.step(Step::script(
+                format!("add {name} to the group {group}"),
+                ADD,
+                [name.as_str(), group],
+            ));
+            proofs.extend(proof.map(|proof| [proof, forget()]));
         }
-        if !change.fields.is_empty() {
+        if is_new {
             change = change.note("open sessions do not have the group until their next login");
         }
         for other in self.others(observed) {
             change = self.plan_removal(&other, change);
         }
-        change.steps.extend(proofs);
+        change.steps.extend(proofs.into_iter().flatten());
         Ok(change)
     }
 
@@ -269,6 +317,31 @@ mod tests {
                 Query::Shell(ShellQuery::Group("docker".into())),
                 QueryAnswer::Group(group),
             )
+            .with(Query::path(NOTES[0]), QueryAnswer::Path(None))
+            .with(Query::path(NOTES[1]), QueryAnswer::Path(None))
+    }
+
+    const NOTES: [&str; 2] = [
+        "/var/lib/skep/unproved-docker.ann",
+        "/var/lib/skep/unproved-docker.bob",
+    ];
+
+    #[test]
+    fn a_proof_that_failed_runs_again() {
+        let both: UserInGroupResource =
+            trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
+        let members = host(user(&["docker"]), user(&["docker"]), Some(&["ann", "bob"]));
+        assert!(trial::plan(&both, &members).is_none());
+        let answers = members.with(Query::path(NOTES[1]), trial::file_answer(""));
+        let change = trial::plan(&both, &answers).unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            ["bob: member, whose proof failed => proved"]
+        );
+        assert_eq!(
+            trial::arguments(&change),
+            [vec!["docker version"], vec![NOTES[1]]]
+        );
     }
 
     #[test]
@@ -290,7 +363,12 @@ mod tests {
         .unwrap();
         assert_eq!(
             trial::arguments(&half),
-            [vec!["bob", "docker"], vec!["docker version"]]
+            [
+                vec![NOTES[1]],
+                vec!["bob", "docker"],
+                vec!["docker version"],
+                vec![NOTES[1]]
+            ]
         );
         let users: Vec<Option<String>> = half
             .steps
@@ -303,7 +381,7 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(users, [None, Some("bob".into())]);
+        assert_eq!(users, [None, None, Some("bob".into()), None]);
         assert!(
             trial::plan(
                 &both,

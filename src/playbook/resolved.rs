@@ -16,6 +16,16 @@ impl ResolvedPlaybook {
         hosts.into_iter().cloned().collect()
     }
 
+    /// Leaves out the resources of all hosts but one, as `--limit` does.
+    pub fn limit_to(&mut self, host: &HostName) {
+        for play in &mut self.plays {
+            play.hosts.retain(|one| one == host);
+            play.host_resources.retain(|one, _| one == host);
+            play.fallbacks.clear();
+            play.delegate = play.delegate.take().filter(|one| one == host);
+        }
+    }
+
     /// Returns a host's resources over all plays, in order, each with the index of its play.
     pub fn host_resources<'a>(
         &'a self,

@@ -75,6 +75,16 @@ pub trait RebuildSession: Sync {
     /// # Errors
     /// If no host could be contacted because of the configuration.
     async fn apply(&self, run: PreparedRun) -> Result<ControlFlow<Self::Stopped>, Self::Error>;
+
+    /// Shows what a run would change, and applies it if the operator agrees; breaks if the desired
+    /// state was not reached.
+    ///
+    /// # Errors
+    /// If no host could be contacted because of the configuration.
+    async fn offer(&self, run: PreparedRun) -> Result<ControlFlow<Self::Stopped>, Self::Error>;
+
+    /// Returns true if a person answers questions.
+    fn can_ask(&self) -> bool;
 }
 
 /// Result of a rebuild that was begun.
@@ -190,7 +200,16 @@ async fn restore<S: RebuildSession>(
     let mut run = session.prepare()?;
     let labels = plan_labels(directories, fate, consent);
     labels.change(&mut run.resolved, host);
-    if let ControlFlow::Break(stopped) = session.apply(run).await? {
+    // A new swarm needs all hosts: they join it, and everything in it is made again. In a swarm that
+    // continues, only the new machine needs anything.
+    let stopped = match fate {
+        SwarmFate::StartsAnew => session.offer(run).await?,
+        SwarmFate::Continues => {
+            run.resolved.limit_to(host);
+            session.apply(run).await?
+        }
+    };
+    if let ControlFlow::Break(stopped) = stopped {
         return Ok(RebuildOutcome::Stopped(stopped));
     }
     if labels.wait_for_data {
@@ -202,11 +221,33 @@ async fn restore<S: RebuildSession>(
         if !empty.is_empty() {
             return Ok(RebuildOutcome::WithoutLabels { empty });
         }
-        if let ControlFlow::Break(stopped) = session.apply(session.prepare()?).await? {
+        let mut run = session.prepare()?;
+        run.resolved.limit_to(host);
+        if let ControlFlow::Break(stopped) = session.apply(run).await? {
             return Ok(RebuildOutcome::Stopped(stopped));
         }
     }
+    if fate == SwarmFate::Continues {
+        offer_the_rest(session, host).await?;
+    }
     Ok(RebuildOutcome::Rebuilt)
+}
+
+/// Shows what differs on the other hosts, which the rebuild has not touched. The node is rebuilt,
+/// whatever the answer is.
+async fn offer_the_rest<S: RebuildSession>(session: &S, host: &HostName) -> Result<(), S::Error> {
+    let run = session.prepare()?;
+    if run.resolved.hosts().iter().all(|one| one == host) {
+        return Ok(());
+    }
+    if session.can_ask() {
+        session.note("what follows is about the other hosts");
+        let _ = session.offer(run).await?;
+    } else {
+        session
+            .note("the other hosts were left as they are; `skep check` shows whether they differ");
+    }
+    Ok(())
 }
 
 fn question(host: &HostName, fate: SwarmFate) -> String {

@@ -346,6 +346,7 @@ impl TransportError {
             Self::StepRuns { process, .. } => format!("wait for it with --lock-wait; if it will never end, end it on the host (`ps -o pid,pgid,args -g {process}` shows it)"),
             Self::OneMachine { host, other } => format!("list the machine once in the inventory, in the groups of both {host} and {other}; or correct the address of one of them"),
             Self::Lock(_) => "check that /run is writable for root and has free space, and that util-linux (flock) is installed".into(),
+            Self::NoShell(why) if other_login(why).is_some() => format!("set user = \"{}\" in the inventory, and become = true for root", other_login(why).unwrap_or_default()),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "remove that character from the value".into(),
             Self::Local(_) => "check the free space and the permissions of the folder for temporary files, then run again".into(),
@@ -355,6 +356,57 @@ impl TransportError {
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
             Self::NoDocker { installed: true, .. } => "check `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoDocker { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),
+        }
+    }
+}
+/// Returns the login that a host asks for: "Please login as the user "ubuntu" rather than the user
+/// "root"" of cloud-init, and similar sentences.
+fn other_login(words: &str) -> Option<&str> {
+    let lower = words.to_ascii_lowercase();
+    let after = |mark: &str| lower.find(mark).map(|at| at + mark.len());
+    let start = [
+        "login as the user ",
+        "log in as the user ",
+        "login as user ",
+        "log in as user ",
+    ]
+    .iter()
+    .find_map(|mark| after(mark))?;
+    let rest = words.get(start..)?.trim_start_matches(['"', '\'', '`']);
+    let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !"-_.".contains(letter));
+    let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+    // cloud-init writes NONE if the image has no other account.
+    (!name.is_empty() && name != "NONE").then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_login_that_an_image_asks_for_is_found() {
+        for (words, login) in [
+            (
+                "Please login as the user \"ubuntu\" rather than the user \"root\".",
+                Some("ubuntu"),
+            ),
+            (
+                "Please log in as the user ann rather than root.",
+                Some("ann"),
+            ),
+            (
+                "Please login as the user \"ec2-user\" rather than the user \"root\".; bye",
+                Some("ec2-user"),
+            ),
+            (
+                "Please login as the user \"NONE\" rather than the user \"root\".",
+                None,
+            ),
+            ("This account is currently not available.", None),
+        ] {
+            assert_eq!(other_login(words), login, "{words}");
+            let hint = TransportError::NoShell(words.to_owned()).hint();
+            assert_eq!(hint.contains("user = \""), login.is_some(), "{hint}");
         }
     }
 }

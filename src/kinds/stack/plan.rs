@@ -37,6 +37,11 @@ pub(super) fn plan(
     ports::check(&stack.name, seen, preview)?;
     data::check_labels(seen, preview)?;
     service::compare(&stack.name, seen, preview, stack.prune, &mut change);
+    if !change.fields.is_empty() {
+        for warning in warnings(preview) {
+            change = change.note(warning);
+        }
+    }
     let Some((_, managers)) = live else {
         let later = Step::known_after_apply(format!(
             "deploy the stack {}, once there is a swarm",
@@ -49,9 +54,6 @@ pub(super) fn plan(
         return Ok(waits.then(|| change.step(converge(stack, managers))));
     }
     ports::note_shared(seen, preview, &mut change);
-    for warning in warnings(preview) {
-        change = change.note(warning);
-    }
     let mut lacks = Vec::new();
     for finding in findings {
         match finding {
@@ -149,17 +151,57 @@ pub(super) fn deploys(
 
 /// Returns the command's warnings that people should read before they confirm.
 fn warnings(preview: &DeployPreview) -> Vec<String> {
-    let lines = preview.said.lines().map(str::trim);
-    let warning = |line: &str| {
+    let lines: Vec<&str> = preview.said.lines().map(str::trim).collect();
+    let mut warnings = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
         let image = line
             .strip_prefix("image ")
             .and_then(|rest| rest.strip_suffix(" could not be accessed on a registry to record"));
-        match image {
-            Some(image) => Some(format!(
+        if let Some(image) = image {
+            warnings.push(format!(
                 "no registry returned the digest of {image}: each node uses its own image of that tag"
-            )),
-            None => line.starts_with("Ignoring ").then(|| line.to_owned()),
+            ));
+        } else if line.starts_with("Ignoring ") {
+            warnings.push(with_list(line, &lines[at + 1..]));
         }
-    };
-    lines.filter_map(warning).collect()
+    }
+    warnings
+}
+
+/// Returns a heading such as "Ignoring deprecated options:" with the list that follows it: the next
+/// lines up to an empty one, behind an empty line.
+fn with_list(heading: &str, following: &[&str]) -> String {
+    if !heading.ends_with(':') {
+        return heading.to_owned();
+    }
+    let items: Vec<&str> = following
+        .iter()
+        .skip_while(|line| line.is_empty())
+        .take_while(|line| !line.is_empty())
+        .copied()
+        .collect();
+    format!("{heading} {}", items.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_behind_a_heading_belongs_to_the_warning() {
+        let preview = |said: &str| DeployPreview {
+            said: said.to_owned(),
+            ..DeployPreview::default()
+        };
+        let said = "Ignoring unsupported options: build, links\n\nIgnoring deprecated options:\n\n\
+            container_name: Setting the container name is not supported.\nexpose: Exposing ports is unnecessary.\n\nCreating x\n";
+        assert_eq!(
+            warnings(&preview(said)),
+            [
+                "Ignoring unsupported options: build, links",
+                "Ignoring deprecated options: container_name: Setting the container name is not supported.; \
+                 expose: Exposing ports is unnecessary.",
+            ]
+        );
+    }
 }

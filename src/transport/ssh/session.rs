@@ -315,20 +315,32 @@ fn verdict(
         }
         return Ok(output);
     }
-    let why = ExecOutput {
-        stderr: text_after_prompt(&output.stderr).to_vec(),
-        ..output
-    }
-    .stderr_tail();
+    let tail = |text: &[u8]| {
+        ExecOutput {
+            status,
+            stdout: Vec::new(),
+            stderr: text.to_vec(),
+        }
+        .stderr_tail()
+    };
+    let (printed, why) = (
+        tail(&output.stdout),
+        tail(text_after_prompt(&output.stderr)),
+    );
     if let Some(elevation) = sudo
         && let Some(reason) = read_refusal(&why)
     {
         return Err(elevation.error(reason));
     }
-    Err(TransportError::NoShell(if why.is_empty() {
+    // A forced command prints its reason on standard output: images of clouds name another login.
+    let words: Vec<String> = [printed, why]
+        .into_iter()
+        .filter(|words| !words.is_empty())
+        .collect();
+    Err(TransportError::NoShell(if words.is_empty() {
         format!("it ended with status {status}")
     } else {
-        why
+        words.join("; ")
     }))
 }
 

@@ -25,7 +25,16 @@ impl HostConnection<'_> {
                 }
                 SshArgument::ConfigFile(file) => {
                     let path = self.local_path(&file);
-                    machine.set_if_absent("ssh_config", path);
+                    if std::path::Path::new(&path).is_file() {
+                        machine.set_if_absent("ssh_config", path);
+                    } else {
+                        self.warn(
+                            variable,
+                            &format!("names the SSH configuration {file}, which is not there: only known host keys are accepted"),
+                            None,
+                        );
+                        machine.set_if_absent("host_keys", "strict");
+                    }
                 }
                 SshArgument::Option(keyword, value) => {
                     self.option(machine, variable, &keyword, &value);

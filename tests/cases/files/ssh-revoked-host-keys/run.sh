@@ -1,0 +1,11 @@
+. "$(dirname "$0")/../../library.sh"
+INVENTORY_ARG= SYSTEM_PATH=$PATH
+rm -rf "$WORK/inputs"
+cp -r "$HERE" "$WORK/inputs"
+cd "$WORK/inputs" || exit 2
+sh sshd.sh
+skep ping -i inv.toml -F cfg
+sh sshd.sh stop
+expect "a revoked key is refused" mentions "revoked"
+expect "no login" isnt "$RC" 0
+KEEP=1 finish
