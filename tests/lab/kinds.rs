@@ -288,11 +288,40 @@ fn commands(lab: &TestLab) {
     );
 }
 
+/// A membership whose proof fails is drift until a proof succeeds.
+fn failed_proofs_run_again(lab: &TestLab) {
+    let proved = |by: &str| {
+        playbook(
+            lab,
+            &format!(
+                "user_in_group = {{ user = \"vagrant\", group = \"dialout\", prove = \"{by}\" }}"
+            ),
+        )
+    };
+    let fails = proved("test -e /run/proof");
+    lab.run("apply", &fails, &["--yes"]).exits(1);
+    lab.on(NODE, "id -nG vagrant | grep -qw dialout");
+    let said = lab.run("check", &fails, &[]).exits(3);
+    assert_eq!(
+        fields(&said.stdout),
+        ["vagrant: member, whose proof failed -> proved"]
+    );
+    lab.run("apply", &fails, &["--yes"]).exits(1);
+    lab.on(NODE, "touch /run/proof");
+    lab.run("apply", &fails, &["--yes"]).exits(0);
+    lab.run("check", &fails, &[]).exits(0).says("In sync");
+    assert_eq!(
+        lab.on(NODE, "ls /var/lib/skep | grep -c unproved || :"),
+        "0"
+    );
+}
+
 #[test]
 fn host_kinds_lifecycle() {
     let lab = TestLab::up_with("kinds", &["--managers", "1", "--workers", "0"]);
     paths(&lab);
     accounts_and_system(&lab);
+    failed_proofs_run_again(&lab);
     services(&lab);
     commands(&lab);
 }
