@@ -346,6 +346,11 @@ fn check_and_apply_over_broken_links() {
         DRIFTED,
         LinkFault::Delayed(Duration::from_millis(150)),
     ));
+    // Faults behind the end of a run: the runs are right, however the packets were cut.
+    for (queue, node) in [IN_SYNC, DRIFTED, IN_SYNC].into_iter().enumerate() {
+        let behind = LinkFault::SilentAfter(checked.bytes * 4);
+        looking[queue % 2].push_back(("check", node, behind));
+    }
     let queues: Vec<Mutex<VecDeque<Trial>>> = changing
         .into_iter()
         .chain(looking)
