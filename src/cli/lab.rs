@@ -47,8 +47,8 @@ enum LabVerb {
         /// Debian release of the nodes [default: trixie; forky for ubuntu-26.04]
         #[arg(long, value_enum)]
         suite: Option<SuiteName>,
-        /// Distribution that the nodes state in /etc/os-release; ubuntu-26.04 also has its coreutils
-        /// and its sudo
+        /// Distribution that the nodes state in /etc/os-release; ubuntu-26.04 also has its
+        /// coreutils and its sudo
         #[arg(long, value_enum, default_value_t = PresentedOsName::Debian)]
         present_as: PresentedOsName,
         /// Account for logins; vagrant has passwordless sudo

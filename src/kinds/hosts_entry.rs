@@ -195,9 +195,9 @@ impl HostsEntryResource {
         result
     }
 
-    /// Returns the text in which the canonical name precedes the other names of the entry on its line:
-    /// the resolver shows the first name of a line as the canonical name. Names that the entry does
-    /// not have keep their places.
+    /// Returns the text in which the canonical name precedes the other names of the entry on its
+    /// line: the resolver shows the first name of a line as the canonical name. Names that the
+    /// entry does not have keep their places.
     fn with_canonical_first(&self, text: &str, own: impl Fn(&str) -> bool) -> String {
         let wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let ordered = |line: &str| {

@@ -24,8 +24,9 @@ const NODE_PACKAGES: &[&str] = &[
     "adduser",
 ];
 
-/// Packages that only nodes of Debian testing have: the programs that Ubuntu 26.04 has in the places
-/// of GNU coreutils and sudo. They are beside those until a node presents itself as Ubuntu 26.04.
+/// Packages that only nodes of Debian testing have: the programs that Ubuntu 26.04 has in the
+/// places of GNU coreutils and sudo. They are beside those until a node presents itself as Ubuntu
+/// 26.04.
 const TESTING_PACKAGES: &[&str] = &["rust-coreutils", "sudo-rs"];
 
 /// Returns the packages of a node of a suite.

@@ -52,8 +52,8 @@ pub struct HostFacts {
     pub version: String,
     /// `VERSION_CODENAME` of os-release, e.g. `noble`.
     pub codename: String,
-    /// `ID` of the distribution whose packages the host takes: `debian`, `ubuntu` or `raspbian`, also
-    /// on a distribution that derives from it. Empty if os-release does not tell.
+    /// `ID` of the distribution whose packages the host takes: `debian`, `ubuntu` or `raspbian`,
+    /// also on a distribution that derives from it. Empty if os-release does not tell.
     pub base_id: String,
     /// Codename of that distribution's release, e.g. `noble` on Linux Mint 22. Empty if os-release
     /// does not tell.

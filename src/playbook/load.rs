@@ -1,6 +1,6 @@
 //! Loads playbooks and the files that they include. Included plays come first, in the order of
-//! `include`. A file that is included several times runs once, at its first place, and all playbooks
-//! that include it must give it the same variables.
+//! `include`. A file that is included several times runs once, at its first place, and all
+//! playbooks that include it must give it the same variables.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

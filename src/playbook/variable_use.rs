@@ -86,8 +86,8 @@ pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mu
     let unused: Vec<(&str, &VariableDecl)> = candidates
         .into_iter()
         .filter(|(name, var)| {
-            // Variables of other programs' inventories are for those programs too, and those of a lab
-            // environment are for all playbooks.
+            // Variables of other programs' inventories are for those programs too, and those of a
+            // lab environment are for all playbooks.
             let source = &var.place.source;
             let is_own = source.path().extension() == Some("toml".as_ref())
                 && !source

@@ -200,8 +200,8 @@ async fn restore<S: RebuildSession>(
     let mut run = session.prepare()?;
     let labels = plan_labels(directories, fate, consent);
     labels.change(&mut run.resolved, host);
-    // A new swarm needs all hosts: they join it, and everything in it is made again. In a swarm that
-    // continues, only the new machine needs anything.
+    // A new swarm needs all hosts: they join it, and everything in it is made again. In a swarm
+    // that continues, only the new machine needs anything.
     let stopped = match fate {
         SwarmFate::StartsAnew => session.offer(run).await?,
         SwarmFate::Continues => {

@@ -12,8 +12,8 @@ use crate::transport::TransportError;
 
 /// API version of the oldest supported Docker Engine (20.10).
 const OLDEST_VERSION: &str = "1.41";
-/// Newest API version whose answers skep knows. Clients of Docker 29.0 to 29.2 refuse an Engine whose
-/// newest version is below 1.44 (moby/moby#51119).
+/// Newest API version whose answers skep knows. Clients of Docker 29.0 to 29.2 refuse an Engine
+/// whose newest version is below 1.44 (moby/moby#51119).
 const NEWEST_VERSION: &str = "1.47";
 
 /// Reader that answers like a manager of an empty swarm.

@@ -90,7 +90,8 @@ fn preferred(
     if let Some(wanted) = &ssh.macs {
         match chosen(target, "MACs", wanted, &preferred.mac, &preferred.mac) {
             Ok(macs) => preferred.mac = macs.into(),
-            // A cipher that authenticates by itself uses no MAC, so only the other ciphers are lost.
+            // A cipher that authenticates by itself uses no MAC, so only the other ciphers are
+            // lost.
             Err(error) => {
                 ciphers.retain(|name| authenticates_by_itself(name.as_ref()));
                 if ciphers.is_empty() {

@@ -44,8 +44,8 @@ pub(super) fn asks_for_final_pass(words: &[String]) -> bool {
     words.any(|word| word.eq_ignore_ascii_case("final"))
 }
 
-/// Evaluates a `Match` line. A condition that only `ssh` can evaluate does not matter if another one
-/// does not hold.
+/// Evaluates a `Match` line. A condition that only `ssh` can evaluate does not matter if another
+/// one does not hold.
 ///
 /// # Errors
 /// The reason for which `ssh` would refuse the line.

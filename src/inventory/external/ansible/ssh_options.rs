@@ -1,4 +1,5 @@
-//! Turns the options for `ssh` in `ansible_ssh_common_args` and its siblings into settings of a host.
+//! Turns the options for `ssh` in `ansible_ssh_common_args` and its siblings into settings of a
+//! host.
 
 use serde_json::Value;
 
