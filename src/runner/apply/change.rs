@@ -139,6 +139,13 @@ impl Applier {
             });
         }
         let lease = self.swarm_lease(&name, change).await?;
+        // Read before the guard is asked: between its answer and the disruption, another manager may
+        // be lost, so nothing else belongs there.
+        let identity = match change.disturbs {
+            Disruption::EngineRestart => NodeIdentity::read(&name, self.fleet.as_ref()).await,
+            // A node that leaves its swarm, or is demoted, changes on purpose.
+            _ => None,
+        };
         let acted = match self.permission(&name, change, lease.as_ref()).await {
             Ok(()) => {
                 // A problem on one host would likely occur on the next host as well, so no further
@@ -147,7 +154,9 @@ impl Applier {
                 *turn = Some(name.clone());
                 self.note_nodes(change);
                 events.send(started).await;
-                let acted = self.disrupt(host, &resource, change).await;
+                let acted = self
+                    .disrupt(host, &resource, change, identity.as_ref())
+                    .await;
                 if acted.is_ok() {
                     *turn = None;
                 }
@@ -191,19 +200,15 @@ impl Applier {
         host: &ConnectedHost,
         resource: &str,
         change: &Change,
+        identity: Option<&NodeIdentity>,
     ) -> Result<AttemptOutcome, HostStop> {
-        let identity = match change.disturbs {
-            Disruption::EngineRestart => NodeIdentity::read(host.name(), self.fleet.as_ref()).await,
-            // A node that leaves its swarm, or is demoted, changes on purpose.
-            _ => None,
-        };
         let acted = self.steps(host, resource, change).await?;
         if !matches!(acted, AttemptOutcome::Done) {
             return Ok(acted);
         }
         let name = host.name();
         tokio::select! {
-            back = self.return_of(name, change, identity.as_ref()) => back.map_err(refused)?,
+            back = self.return_of(name, change, identity) => back.map_err(refused)?,
             () = self.stop.cancelled() => return Err(HostStop::Failed {
                 why: format!("its steps were completed, but the run was interrupted before {name} was ready again"),
                 hint: "run again when the host is ready; completed steps are not repeated".into(),
