@@ -4,6 +4,7 @@ mod any_input;
 mod bad_inventory;
 mod bad_playbook;
 mod bad_templates;
+mod combinations;
 mod command;
 mod documented;
 mod files;
