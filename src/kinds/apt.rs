@@ -12,7 +12,8 @@ pub(super) const APT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 // The script waits for both locks in the same way, by trying again: `DPkg::Lock::Timeout` covers
 // neither `apt-get update` (the lock of the lists) nor dpkg itself. Of apt's messages, only lines
 // that begin with `E:` count: apt also prints `Waiting for cache lock` before it fails for another
-// reason.
+// reason. The output goes to a file without a name, not to a pipe: a daemon that a package's script
+// starts may keep it open, and the end of a pipe would come with the end of the daemon.
 const PRELUDE: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
 wait_for_cloud_init() {
   command -v cloud-init >/dev/null 2>&1 || return 0
@@ -22,7 +23,12 @@ wait_for_cloud_init() {
 patiently() {
   while :; do
     status=0
-    output=$("$@" 2>&1 </dev/null) || status=$?
+    said=$(mktemp -p /run skep-apt.XXXXXXXX 2>/dev/null || mktemp)
+    exec 7<>"$said"
+    rm -f -- "$said"
+    "$@" >&7 2>&1 </dev/null || status=$?
+    output=$(tail -c 1048576 /proc/self/fd/7)
+    exec 7<&-
     if [ "$status" -eq 0 ]; then
       printf '%s\n' "$output"
       return 0
@@ -92,6 +98,14 @@ mod tests {
         let busy = "echo 'dpkg: error: dpkg frontend lock was locked by /usr/bin/apt-get process with pid 7' >&2; exit 2";
         let (result, tries) = try_it(&format!("[ \"$tries\" -ge 2 ] || {{ {busy}; }}\necho done"));
         assert_eq!((result.unwrap().trim(), tries), ("done", 2));
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_output_open_is_not_waited_for() {
+        let started = std::time::Instant::now();
+        let (result, tries) = try_it("sleep 30 &\necho done");
+        assert_eq!((result.unwrap().trim(), tries), ("done", 1));
+        assert!(started.elapsed() < std::time::Duration::from_secs(20));
     }
 
     #[test]

@@ -107,7 +107,12 @@ if said=$(systemctl "$1" -- "$2" 2>&1) && systemctl is-active --quiet -- "$2"; t
 fi
 printf '%s\n' "$said" | grep -v -e '^See "systemctl' -e '^$' | tail -n 2 >&2 || :
 log() { journalctl --since "@$began" -o cat --no-pager "$@" 2>/dev/null || :; }
-for unit in "$2" $required; do
+wanted=$(systemctl show --property=Wants --value -- "$2" 2>/dev/null) || wanted=''
+for unit in "$2" $required $wanted; do
+  if [ "$(systemctl show --property=LoadState --value -- "$unit" 2>/dev/null)" = masked ]; then
+    printf '%s is masked, and %s needs it; try: systemctl unmask %s\n' "$unit" "$2" "$unit" >&2
+    continue
+  fi
   state=$(systemctl show --property=ActiveState --value -- "$unit" 2>/dev/null) || state=''
   # A service that systemd starts again and again is `activating` between two attempts.
   if [ "$state" = failed ] || [ "$unit" = "$2" ]; then

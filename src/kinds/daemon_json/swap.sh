@@ -173,6 +173,10 @@ cause() {
     lines=$(timeout 10 journalctl -u docker --since "@${asked%%.*}" -o cat --no-pager 2>/dev/null) || lines=''
     why=$(printf '%s\n' "$lines" | grep -E 'level=fatal|failed to start daemon|unable to configure' | tail -n 1) || why=''
     [ -n "$why" ] || why=$(printf '%s\n' "$lines" | tail -n 4 | tr '\n' ' ')
+    for unit in docker.service docker.socket containerd.service; do
+        [ "$(timeout 5 systemctl show --property=LoadState --value "$unit" 2>/dev/null)" != masked ] ||
+            why="$unit is masked (systemctl unmask $unit); $why"
+    done
 }
 
 asked=$(date +%s.%N)

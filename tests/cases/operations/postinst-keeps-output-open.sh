@@ -5,4 +5,6 @@ on docker01 'mkdir -p /tmp/b/DEBIAN; printf "Package: daemonthing\nVersion: 1.0\
 LIMIT=120 skep apply -y "$(playbook daemon '{ package = { name = "daemonthing" } },')"
 expect "the step ends with apt, not with the daemon" is "$RC" 0
 expect "it does not wait for the daemon ($SECS s)" below "$SECS" 100
+skep apply -y "$(playbook again '{ package = { name = "tree" } },')"
+expect "the daemon does not hold the host's lock" is "$RC" 0
 finish
