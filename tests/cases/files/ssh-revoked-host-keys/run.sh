@@ -2,6 +2,7 @@
 INVENTORY_ARG= SYSTEM_PATH=$PATH
 rm -rf "$WORK/inputs"
 cp -r "$HERE" "$WORK/inputs"
+cp "$ROOT/tests/cases/sshd.sh" "$WORK/inputs/"
 cd "$WORK/inputs" || exit 2
 sh sshd.sh
 skep ping -i inv.toml -F cfg
