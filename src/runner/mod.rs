@@ -14,6 +14,7 @@ pub mod gather;
 mod guard;
 mod host;
 mod host_plan;
+mod missing_engine;
 mod open_directory;
 mod other_runs;
 pub mod outcome;

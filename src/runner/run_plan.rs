@@ -20,6 +20,7 @@ use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::runner::applied_record::AppliedRecord;
 use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
 use crate::runner::host_plan::{HostPlan, PlannedResource, resource_outcome};
+use crate::runner::missing_engine::note_missing_engine;
 use crate::runner::open_directory::plan_behind_open_directories;
 use crate::runner::other_runs::{OtherRuns, other_run, wait_for_other_run};
 use crate::transport::TransportError;
@@ -328,6 +329,7 @@ async fn examine_host(
     look.query_with_needs(&resources).await?;
     let mut examined = look.examine_settled(&resources, waits.settle_wait).await?;
     let unread = plan_behind_open_directories(&tasks, &mut examined);
+    note_missing_engine(&tasks, &mut examined, &look.answers);
     let elsewhere = |result: &ExamineResult| {
         matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))
     };
