@@ -17,8 +17,8 @@ const NEEDS_ENGINE: &[&str] = &[
     "volume",
 ];
 
-/// Adds a note to the first change that needs an Engine, if the host has none and no resource before
-/// it may install one.
+/// Adds a note to the first change that needs an Engine, if the host has none and no resource
+/// before it may install one.
 pub(super) fn note_missing_engine(
     tasks: &[PlannedResource],
     examined: &mut [ExamineResult],

@@ -139,8 +139,8 @@ impl Applier {
             });
         }
         let lease = self.swarm_lease(&name, change).await?;
-        // Read before the guard is asked: between its answer and the disruption, another manager may
-        // be lost, so nothing else belongs there.
+        // Read before the guard is asked: between its answer and the disruption, another manager
+        // may be lost, so nothing else belongs there.
         let identity = match change.disturbs {
             Disruption::EngineRestart => NodeIdentity::read(&name, self.fleet.as_ref()).await,
             // A node that leaves its swarm, or is demoted, changes on purpose.
