@@ -173,6 +173,7 @@ pub fn acts(change: &crate::model::Change) -> Vec<String> {
                 wait.equals
             ),
             Operation::KnownAfterApply => "later".into(),
+            Operation::Script(_) => format!("own script {}", step.summary),
             other => format!("{other:?}"),
         })
         .collect()

@@ -154,12 +154,29 @@ fn start(member: &SwarmMemberResource, mut change: Change) -> Change {
         ))
 }
 
+/// Fails if no manager accepts a connection: the Engine itself says only that its time is over, and
+/// leaves a node that is half joined. Arguments: the addresses of managers, as `host:port`.
+const REACH_MANAGER: &str = r#"command -v bash >/dev/null 2>&1 || exit 0
+for address; do
+  host=${address%:*} port=${address##*:}
+  host=${host#\[} host=${host%\]}
+  if timeout 10 bash -c ': <>"/dev/tcp/$1/$2"' - "$host" "$port" 2>/dev/null; then exit 0; fi
+done
+printf 'this host cannot open a TCP connection to a manager (%s); a firewall between them may close the port: open it, or correct the address of the manager\n' "$*" >&2
+exit 1
+"#;
+
 fn join(
     member: &SwarmMemberResource,
     change: Change,
     managers: Vec<HostName>,
     remotes: Vec<String>,
 ) -> Change {
+    let change = change.step(Step::script(
+        "reach a manager",
+        REACH_MANAGER,
+        remotes.iter().map(|address| with_port(address)),
+    ));
     let mut body = body(member);
     body["RemoteAddrs"] = remotes.into();
     body["JoinToken"] = Value::Null;

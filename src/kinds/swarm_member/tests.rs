@@ -136,6 +136,7 @@ fn worker_joins_with_a_deferred_token_and_then_is_in_sync() {
     assert_eq!(
         acts(&change),
         [
+            "own script reach a manager",
             "own POST /swarm/join",
             "own wait /info /Swarm/LocalNodeState=\"active\""
         ]
@@ -147,7 +148,7 @@ fn worker_joins_with_a_deferred_token_and_then_is_in_sync() {
         Value::Null,
         "a token is never part of a plan"
     );
-    let Operation::DockerApi(call) = &change.steps[0].act else {
+    let Operation::DockerApi(call) = &change.steps[1].act else {
         panic!()
     };
     assert_eq!(call.late[0].pointer, "/JoinTokens/Worker");
@@ -178,9 +179,10 @@ fn other_hosts_wait_for_the_first_manager_before_there_is_a_swarm() {
     );
     let change = planned(&second, &answers).unwrap();
     assert_eq!(
-        acts(&change)[..2],
+        acts(&change)[..3],
         [
             "docker01 wait /info /Swarm/ControlAvailable=true",
+            "own script reach a manager",
             "own POST /swarm/join"
         ]
     );
@@ -317,10 +319,11 @@ fn half_joined_and_removed_nodes_leave_and_join_again() {
         let change = planned(&member, &second(good(info), good(m1()), json!([leader()]))).unwrap();
         assert_eq!(change.fields[0].field, field);
         assert_eq!(
-            acts(&change)[..3],
+            acts(&change)[..4],
             [
                 "own POST /swarm/leave?force=true",
                 "own wait /info /Swarm/LocalNodeState=\"inactive\"",
+                "own script reach a manager",
                 "own POST /swarm/join",
             ]
         );
@@ -588,7 +591,7 @@ fn ghost_node_is_removed_and_other_nodes_stay() {
     )
     .unwrap();
     assert!(
-        acts(&change)[2..]
+        acts(&change)[3..]
             == [
                 "docker01 wait /nodes/old /Status/State=\"down\"",
                 "docker01 DELETE /nodes/old"
@@ -612,10 +615,11 @@ fn voting_ghost_is_demoted_before_the_join() {
     let change = planned(&member("role = 'manager'", "docker02"), &answers).unwrap();
     let acts = acts(&change);
     assert_eq!(
-        acts[..3],
+        acts[..4],
         [
             "docker01 POST /nodes/old/update?version=17",
             "docker01 wait /nodes/old /ManagerStatus=null",
+            "own script reach a manager",
             "own POST /swarm/join",
         ]
     );
