@@ -57,7 +57,8 @@ pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mu
         .iter()
         .map(|source| source.path())
         .collect();
-    used.extend(words_beside(&playbooks, inventory.allowed_paths(), false));
+    let beside = words_beside(&playbooks, inventory.allowed_paths());
+    used.extend(beside.in_templates);
     let known: Vec<String> = playbook
         .plays
         .iter()
@@ -82,7 +83,7 @@ pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mu
         diagnostics.push(diagnostic.at(var.place.clone()).hint(hint));
     }
     // An inventory often serves all playbooks of a folder.
-    used.extend(words_beside(&playbooks, &[], true));
+    used.extend(beside.in_playbooks);
     let unused: Vec<(&str, &VariableDecl)> = candidates
         .into_iter()
         .filter(|(name, var)| {
@@ -117,11 +118,20 @@ pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mu
     }
 }
 
-/// Returns the words of the files that templates of the playbooks could include: those in
-/// `templates` and `files`, those beside the playbooks, and those that the inventory allows. Other
-/// playbooks only count with `with_playbooks`.
-fn words_beside(playbooks: &[&Path], allowed: &[PathBuf], with_playbooks: bool) -> HashSet<String> {
-    let mut folders: Vec<(PathBuf, usize)> = Vec::new();
+/// Words of the files beside the playbooks of a run.
+#[derive(Default)]
+struct WordsBeside {
+    /// Words of the files that templates could include.
+    in_templates: HashSet<String>,
+    /// Words of other playbooks.
+    in_playbooks: HashSet<String>,
+}
+
+/// Reads the files in `templates` and `files`, those beside the playbooks, and those that the
+/// inventory allows. Only playbooks beside those of the run count as playbooks.
+fn words_beside(playbooks: &[&Path], allowed: &[PathBuf]) -> WordsBeside {
+    // Each with the levels to descend, and whether only the inventory names it.
+    let mut folders: Vec<(PathBuf, usize, bool)> = Vec::new();
     for playbook in playbooks {
         let folder = playbook.parent().unwrap_or(Path::new(""));
         let folder = if folder.as_os_str().is_empty() {
@@ -129,40 +139,51 @@ fn words_beside(playbooks: &[&Path], allowed: &[PathBuf], with_playbooks: bool) 
         } else {
             folder
         };
-        folders.push((folder.to_path_buf(), 1));
+        folders.push((folder.to_path_buf(), 1, false));
         for beside in [folder.to_path_buf(), folder.join("..")] {
-            let below = ["templates", "files"].map(|name| (beside.join(name), DEEPEST_FOLDER));
+            let below =
+                ["templates", "files"].map(|name| (beside.join(name), DEEPEST_FOLDER, false));
             folders.extend(below);
         }
     }
-    folders.extend(allowed.iter().map(|path| (path.clone(), DEEPEST_FOLDER)));
-    let (mut words, mut seen, mut files) = (HashSet::new(), HashSet::new(), 0);
-    while let Some((path, levels)) = folders.pop() {
+    folders.extend(
+        allowed
+            .iter()
+            .map(|path| (path.clone(), DEEPEST_FOLDER, true)),
+    );
+    let (mut words, mut seen, mut files) = (WordsBeside::default(), HashSet::new(), 0);
+    while let Some((path, levels, is_allowed)) = folders.pop() {
         let Ok(data) = std::fs::metadata(&path) else {
             continue;
         };
-        if files >= MOST_FILES || !seen.insert((path.clone(), levels)) {
+        if files >= MOST_FILES || !seen.insert((path.clone(), levels, is_allowed)) {
             continue;
         }
         if data.is_dir() {
             let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
             folders.extend(
                 entries
-                    .map(|entry| (entry.path(), levels.saturating_sub(1)))
-                    .filter(|(path, left)| *left > 0 || path.is_file()),
+                    .map(|entry| (entry.path(), levels.saturating_sub(1), is_allowed))
+                    .filter(|(path, left, _)| *left > 0 || path.is_file()),
             );
             continue;
         }
-        let is_playbook = path.extension() == Some("toml".as_ref());
-        if data.is_file() && data.len() <= LARGEST_FILE && (with_playbooks || !is_playbook) {
-            files += 1;
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            let text = String::from_utf8_lossy(&bytes);
-            // An inventory beside the playbooks defines variables and uses none.
-            if is_playbook && text.lines().any(|line| line.starts_with("[hosts")) {
-                continue;
-            }
-            words.extend(words_of(&text).map(str::to_owned));
+        let is_toml = path.extension() == Some("toml".as_ref());
+        if !data.is_file() || data.len() > LARGEST_FILE || (is_toml && is_allowed) {
+            continue;
+        }
+        files += 1;
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        // An inventory beside the playbooks defines variables and uses none.
+        if is_toml && text.lines().any(|line| line.starts_with("[hosts")) {
+            continue;
+        }
+        let found = words_of(&text).map(str::to_owned);
+        if is_toml {
+            words.in_playbooks.extend(found);
+        } else {
+            words.in_templates.extend(found);
         }
     }
     words

@@ -16,6 +16,7 @@ mod vagrant_output;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::base::tidy_path;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::TomlDocument;
@@ -223,17 +224,7 @@ pub(super) fn key_path(path: &str, folders: &[&Path]) -> String {
         .or(folders.last());
     let whole = found.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
     let whole = std::path::absolute(&whole).unwrap_or(whole);
-    // `absolute` keeps `..`; the parts are only text, so no link is followed.
-    let mut clean = PathBuf::new();
-    for part in whole.components() {
-        match part {
-            std::path::Component::ParentDir => {
-                clean.pop();
-            }
-            part => clean.push(part),
-        }
-    }
-    clean.to_string_lossy().into_owned()
+    tidy_path(&whole).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Finds the files of a playbook, and keeps them below its folders: a playbook that somebody else
 //! wrote must not read other files of this machine, such as a private key, and send them to hosts.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use crate::base::tidy_path;
 use crate::model::InvalidField;
 
 /// Folders that are searched, and the folders that a file may be in.
@@ -104,7 +105,9 @@ impl SearchFolders {
             (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
             _ => PathBuf::from(name),
         };
-        self.roots.iter().map(move |root| tidy(&root.join(&name)))
+        self.roots
+            .iter()
+            .map(move |root| tidy_path(&root.join(&name)))
     }
 }
 
@@ -129,25 +132,6 @@ impl From<OutsidePath> for InvalidField {
         let (message, hint) = outside.words();
         Self::new("", message).hint(hint)
     }
-}
-
-/// Shortens `a/../b` to `b`, for messages; a leading `..` stays.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidied = PathBuf::new();
-    for component in path.components() {
-        let can_pop = tidied
-            .components()
-            .next_back()
-            .is_some_and(|last| matches!(last, Component::Normal(_)));
-        match component {
-            Component::ParentDir if can_pop => {
-                tidied.pop();
-            }
-            Component::CurDir => {}
-            other => tidied.push(other),
-        }
-    }
-    tidied
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 /// Form of the value of a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueForm {
-    /// One argument.
+    /// Takes one argument.
     Text,
-    /// One of some words, in any case.
+    /// Takes one argument, which is one of these words in any case.
     Words(&'static [&'static str]),
     Number,
     Port,

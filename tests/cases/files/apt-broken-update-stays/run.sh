@@ -1,7 +1,5 @@
 . "$(dirname "$0")/../../library.sh"
-INPUTS=$HERE
-environment 1 1
-cd "$INPUTS" || exit 2
+two_nodes
 skep apply -y -l docker02 right.toml
 skep apply -y -l docker02 pb.toml
 expect "the apply fails" isnt "$RC" 0

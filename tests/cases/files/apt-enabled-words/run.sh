@@ -1,7 +1,5 @@
 . "$(dirname "$0")/../../library.sh"
-INPUTS=$HERE
-environment 1 1
-cd "$INPUTS" || exit 2
+two_nodes
 mirror=$(on docker02 "sed -n 's/^URIs: //p' /etc/apt/sources.list.d/docker.sources")
 sed "s|@U@|$mirror|" old.sources | on docker02 "cat >/etc/apt/sources.list.d/old.sources"
 skep plan -l docker02 pb.toml

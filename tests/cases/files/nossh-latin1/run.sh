@@ -1,10 +1,5 @@
 . "$(dirname "$0")/../../library.sh"
-INVENTORY_ARG= SYSTEM_PATH=$PATH
-rm -rf "$WORK/inputs"
-cp -r "$HERE" "$WORK/inputs"
-cd "$WORK/inputs" || exit 2
-PATH=/nonexistent
-OUT=$(/usr/bin/timeout 30 /usr/bin/unshare -n "$SKEP" ping -v -i inv.toml -F cfg 2>&1)
-PATH=$SYSTEM_PATH
+inputs
+ping_without_ssh
 expect "the file is read" says "10.0.0.1"
-KEEP=1 finish
+finish

@@ -1,12 +1,7 @@
 . "$(dirname "$0")/../../library.sh"
-INVENTORY_ARG= SYSTEM_PATH=$PATH
-rm -rf "$WORK/inputs"
-cp -r "$HERE" "$WORK/inputs"
-cp "$ROOT/tests/cases/sshd.sh" "$WORK/inputs/"
-cd "$WORK/inputs" || exit 2
+inputs "$ROOT/tests/cases/sshd.sh"
 sh sshd.sh
-skep ping -i inv.toml -F cfg
-sh sshd.sh stop
+ping_sshd
 expect "a revoked key is refused" mentions "revoked"
 expect "no login" isnt "$RC" 0
-KEEP=1 finish
+finish

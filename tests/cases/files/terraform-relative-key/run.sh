@@ -1,9 +1,5 @@
 . "$(dirname "$0")/../../library.sh"
-INVENTORY_ARG= SYSTEM_PATH=$PATH
-rm -rf "$WORK/inputs"
-cp -r "$HERE" "$WORK/inputs"
-cd "$WORK/inputs" || exit 2
-export PATH=$PWD/bin:$PATH FAKE=$PWD/out.json
-skep inventory -i terraform:infra --toml
+inputs
+terraform_inventory
 expect "the key is beside the files of Terraform" mentions 'identity_file = \[".*infra/keys/id"\]'
-KEEP=1 finish
+finish

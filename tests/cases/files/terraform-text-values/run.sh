@@ -1,10 +1,6 @@
 . "$(dirname "$0")/../../library.sh"
-INVENTORY_ARG= SYSTEM_PATH=$PATH
-rm -rf "$WORK/inputs"
-cp -r "$HERE" "$WORK/inputs"
-cd "$WORK/inputs" || exit 2
-export PATH=$PWD/bin:$PATH FAKE=$PWD/out.json
-skep inventory -i terraform:infra --toml
+inputs
+terraform_inventory
 expect "become is a boolean" says "become = true"
 expect "the group is kept" says "managers"
-KEEP=1 finish
+finish
