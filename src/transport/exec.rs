@@ -52,6 +52,13 @@ pub struct StepLock {
     pub summary: String,
 }
 
+impl StepLock {
+    /// Returns true if both are of the same run's lock of the host.
+    pub(super) fn is_of_the_same_run(&self, other: &Self) -> bool {
+        self.path == other.path && self.token == other.token && self.owner == other.owner
+    }
+}
+
 impl Exec {
     /// Returns a script that runs as root, with no arguments, no input and a time limit of one
     /// minute.

@@ -2,6 +2,7 @@
 //! a scripted host for tests. No module above this one uses russh: russh changes its interface
 //! often and stays behind [`Connection`].
 
+mod batch;
 mod error;
 mod exec;
 #[cfg(any(test, fuzzing))]
@@ -14,6 +15,7 @@ mod secrets;
 mod ssh;
 mod ssh_config;
 
+pub use batch::{BatchOutput, StepBatch, StepProgress};
 pub use error::{PrivilegeReason, SettingPlace, TransportError};
 pub use exec::{Exec, ExecOutput, Privilege, StepLock};
 pub use host_lock::{HostLock, LOOK_AT_LOCK, LockSettings};
@@ -22,6 +24,8 @@ pub use known_hosts::{ForgetResult, HostKeyListener, KnownHosts, LearnedHostKey,
 pub use network::{SshNetwork, connect_with};
 pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
+
+use tokio_util::sync::CancellationToken;
 
 /// Connection to a host, held for the whole run. All methods may be called concurrently.
 #[async_trait::async_trait]
@@ -35,6 +39,12 @@ pub trait Connection: Send + Sync {
     /// [`TransportError`] when the connection is lost, the time limit is exceeded or sudo refuses.
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError>;
 
+    /// Runs steps in order until one of them fails, and a reading after them. A connection may send
+    /// them all together. After `stop`, no further step begins, and the running one ends.
+    async fn exec_batch(&self, batch: StepBatch, stop: &CancellationToken) -> BatchOutput {
+        batch.run_one_by_one(self, stop).await
+    }
+
     /// Opens a stream to the host's Engine: directly to its socket if the login account may use it,
     /// otherwise through `docker system dial-stdio` as root. Never starts a stopped Engine, as a
     /// connection to a socket of systemd would.
@@ -44,10 +54,14 @@ pub trait Connection: Send + Sync {
     /// lost.
     async fn open_docker(&self) -> Result<DockerStream, TransportError>;
 
-    /// Announces that this many commands follow soon, one after the other. A connection may open
-    /// the channels for all of them at once, which saves one round trip per command on a distant
-    /// host. This is only a hint; the default does nothing.
+    /// Announces that this many commands of root follow soon, one after the other. A connection may
+    /// start the shells for all of them at once, which saves two round trips per command on a
+    /// distant host. This is only a hint; the default does nothing.
     fn prepare_for(&self, _commands: usize) {}
+
+    /// Announces that commands of root follow until the end of the run, up to this many at the same
+    /// time. This is only a hint; the default does nothing.
+    fn keep_prepared(&self, _commands: usize) {}
 
     /// Returns the maximum number of concurrent streams to the Engine, which is known once the
     /// first stream was opened. Default 1.

@@ -6,6 +6,7 @@ mod agent;
 mod algorithm_list;
 mod algorithms;
 mod authenticate;
+mod batch;
 mod bootstrap;
 mod certificate;
 mod connect;
@@ -27,27 +28,31 @@ mod proxy_command;
 mod publickey;
 mod scan;
 mod session;
+mod shell;
 mod stream;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::batch::BatchWatch;
 pub(super) use self::connect::connect_via;
 pub(super) use self::dial::Route;
 use self::elevate::{Elevation, SudoAction};
 use self::handler::{ClientHandler, DisconnectState, SessionEnd};
 pub use self::options::ConnectOptions;
 pub(super) use self::scan::{line as known_line, scan};
-use self::session::{CommandPrivilege, KillGroup};
-use super::{Connection, DockerStream, Exec, ExecOutput, Privilege, TransportError};
+use self::session::{CommandContext, KillGroups};
+use self::shell::{PreparedShells, WaitingShell};
+use super::{
+    BatchOutput, Connection, DockerStream, Exec, ExecOutput, Privilege, StepBatch, TransportError,
+};
 pub(super) use crate::transport::ssh::login_limiter::LoginLimiter;
 
 /// Maximum number of sessions on a connection: sshd allows 10 by default, and two are left for
@@ -66,8 +71,7 @@ pub struct SshConnection {
     handle: Arc<Handle<ClientHandler>>,
     cause: DisconnectState,
     sessions: Arc<Semaphore>,
-    // Channels that are open, or being opened, for expected commands.
-    expected: Mutex<Vec<JoinHandle<Option<SessionChannel>>>>,
+    prepared: PreparedShells,
     elevation: Arc<Elevation>,
     docker_socket: String,
     // True if the login account may use the Engine's socket: a stream is then forwarded, and does
@@ -95,7 +99,7 @@ impl SshConnection {
             handle: Arc::new(handle),
             cause,
             sessions: Arc::new(Semaphore::new(MOST_SESSIONS)),
-            expected: Mutex::default(),
+            prepared: PreparedShells::default(),
             elevation: Arc::new(elevation),
             docker_socket: options.docker_socket.clone(),
             docker_socket_usable: AtomicBool::new(false),
@@ -121,14 +125,14 @@ impl SshConnection {
 
     /// Returns the function that ends an abandoned command: it runs a further command, on a session
     /// beyond the counted ones.
-    fn end_group(&self, privilege: Privilege) -> KillGroup {
+    fn end_groups(&self, privilege: Privilege) -> KillGroups {
         let elevation = Arc::clone(&self.elevation);
         let handle = Arc::clone(&self.handle);
         // Keeps the socket, although the connection itself may be dropped in the meantime.
         let guard = Arc::clone(&self.guard);
-        let end = async move |group: u32| {
+        let end = async move |groups: Vec<u32>| {
             let number = rand::random();
-            let Ok(command) = bootstrap::end_group(group, &privilege, &elevation, number) else {
+            let Ok(command) = bootstrap::end_groups(&groups, &privilege, &elevation, number) else {
                 return;
             };
             let Ok(mut channel) = handle.channel_open_session().await else {
@@ -149,9 +153,9 @@ impl SshConnection {
             let _ = channel.close().await;
             drop(guard);
         };
-        Box::new(move |group| {
+        Box::new(move |groups| {
             Box::pin(async move {
-                let _ = tokio::time::timeout(Duration::from_secs(5), end(group)).await;
+                let _ = tokio::time::timeout(Duration::from_secs(5), end(groups)).await;
             })
         })
     }
@@ -160,24 +164,16 @@ impl SshConnection {
         self.elevation.check(&exec.privilege)?;
         let number = rand::random();
         let bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
-        let (channel, permit) = self.session().await?;
-        let privilege = CommandPrivilege {
+        let shell = self.shell(&bootstrap.shell).await?;
+        let context = CommandContext {
             elevation: Arc::clone(&self.elevation),
             through_sudo: self.elevation.is_needed(&exec.privilege),
-            dialogue: self.elevation.dialogue(&exec.privilege, number),
+            cause: self.cause.clone(),
+            end_groups: self.end_groups(exec.privilege.clone()),
+            watch: None,
         };
-        let end_group = self.end_group(exec.privilege.clone());
         let is_step = exec.lock.is_some();
-        let output = session::run(
-            channel,
-            permit,
-            exec,
-            bootstrap,
-            self.cause.clone(),
-            privilege,
-            end_group,
-        )
-        .await;
+        let output = session::run(shell, exec, bootstrap, context).await;
         if is_step {
             // The step may have stopped the Engine.
             self.docker_listener.forget();
@@ -186,30 +182,102 @@ impl SshConnection {
         output
     }
 
-    /// Returns a session channel that was opened for an expected command.
-    async fn expected_session(&self) -> Option<SessionChannel> {
-        let next = || {
-            self.expected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop()
-        };
-        // After a refused channel there may be a granted one, which no other caller would use.
-        while let Some(opening) = next() {
-            if let Ok(Some(session)) = opening.await {
-                return Some(session);
-            }
+    /// Runs a batch in one shell of root; `None` if its steps cannot travel together.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the batch cannot begin.
+    async fn run_batch(
+        &self,
+        batch: &StepBatch,
+        stop: &CancellationToken,
+    ) -> Result<Option<BatchOutput>, TransportError> {
+        if !self.elevation.becomes_root() {
+            return Ok(None);
         }
-        None
+        let mark = rand::random();
+        let Some(bootstrap) = bootstrap::batch::build(batch, mark)? else {
+            return Ok(None);
+        };
+        self.elevation.check(&Privilege::Root)?;
+        let watch = BatchWatch::new(mark, batch.progress.clone());
+        let limits: Vec<Duration> = batch.steps.iter().map(|step| step.timeout).collect();
+        let exec = Exec {
+            timeout: limits.iter().sum::<Duration>() + batch.reading.timeout,
+            output_limit: batch.reading.output_limit,
+            ..Exec::root("")
+        };
+        let shell = self.shell(&Privilege::Root).await?;
+        let context = CommandContext {
+            elevation: Arc::clone(&self.elevation),
+            through_sudo: self.elevation.is_needed(&Privilege::Root),
+            cause: self.cause.clone(),
+            end_groups: self.end_groups(Privilege::Root),
+            watch: Some(watch.clone()),
+        };
+        let running = session::run(shell, exec, bootstrap, context);
+        tokio::pin!(running);
+        let result = tokio::select! {
+            result = &mut running => result,
+            () = stop.cancelled() => {
+                let (_, result) = tokio::join!(self.hold_back(batch), running);
+                result
+            }
+        };
+        // A step may have stopped the Engine.
+        self.docker_listener.forget();
+        Ok(Some(watch.read(result, &limits, mark)))
+    }
+
+    /// Tells the shell of a batch that the run was interrupted: no further step begins.
+    async fn hold_back(&self, batch: &StepBatch) {
+        let Some(lock) = batch.steps.first().and_then(|step| step.lock.as_ref()) else {
+            return;
+        };
+        let exec = Exec {
+            arguments: vec![lock.path.clone(), lock.token.clone()],
+            timeout: Duration::from_secs(30),
+            ..Exec::root(HOLD_BACK)
+        };
+        if let Err(error) = self.run(exec).await {
+            tracing::debug!(%error, "the batch was not held back");
+        }
+    }
+
+    /// Returns a shell of the account: a prepared one if there is one.
+    async fn shell(&self, account: &Privilege) -> Result<WaitingShell, TransportError> {
+        let prepared = self.prepared.take(account).await;
+        if let Some(shell) = prepared {
+            self.prepare(self.prepared.missing());
+            return Ok(shell);
+        }
+        let (channel, permit) = self.session().await?;
+        self.prepare(self.prepared.missing());
+        match WaitingShell::start(channel, permit, account, &self.elevation).await {
+            Ok(shell) => Ok(shell),
+            Err(Some(error)) => Err(error),
+            Err(None) => Err(self.cause.lost().await),
+        }
+    }
+
+    /// Starts shells of root. Does not wait for a free place: if there is none, the command itself
+    /// waits.
+    fn prepare(&self, shells: usize) {
+        if !self.elevation.is_possible() {
+            return;
+        }
+        for _ in 0..shells {
+            let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
+                return;
+            };
+            self.prepared
+                .start(&self.handle, permit, Privilege::Root, &self.elevation);
+        }
     }
 
     /// Opens a session channel, and waits for a free place first. A host that allows fewer sessions
     /// than expected refuses with "connect failed": skep then waits for one of its own sessions to
     /// end.
     async fn session(&self) -> Result<SessionChannel, TransportError> {
-        if let Some(session) = self.expected_session().await {
-            return Ok(session);
-        }
         let sessions = Arc::clone(&self.sessions);
         let Ok(permit) = sessions.acquire_owned().await else {
             return Err(self.cause.lost().await);
@@ -234,6 +302,13 @@ impl SshConnection {
     }
 }
 
+/// Marks the folder of the lock `$1` for the shell of a batch, if the run with the token `$2` has
+/// it. The mark ends together with the lock.
+const HOLD_BACK: &str = r#"
+IFS= read -r token <"$1/owner" && [ "$token" = "$2" ] || exit 1
+umask 077; : >"$1/stop"
+"#;
+
 /// Returns the error of a step that did not run because of its lock; any other output unchanged.
 fn lock_refusal(output: ExecOutput, mark: u128) -> Result<ExecOutput, TransportError> {
     if output.status != bootstrap::step_lock::REFUSED {
@@ -253,8 +328,23 @@ impl Connection for SshConnection {
         let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven())
             .then(|| exec.clone());
         match (self.run(exec).await, spare) {
-            (Err(error), Some(again)) if self.elevation.learn(&error) => self.run(again).await,
+            (Err(error), Some(again)) if self.elevation.learn(&error) => {
+                self.prepared.forget();
+                self.run(again).await
+            }
             (result, _) => result,
+        }
+    }
+
+    async fn exec_batch(&self, batch: StepBatch, stop: &CancellationToken) -> BatchOutput {
+        match self.run_batch(&batch, stop).await {
+            Ok(Some(output)) => output,
+            Ok(None) => batch.run_one_by_one(self, stop).await,
+            Err(error) => BatchOutput {
+                steps: vec![Err(error.clone())],
+                interrupted: false,
+                reading: Err(error),
+            },
         }
     }
 
@@ -263,17 +353,12 @@ impl Connection for SshConnection {
     }
 
     fn prepare_for(&self, commands: usize) {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..commands {
-            // Does not wait for a free place: if there is none, the command itself waits.
-            let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
-                return;
-            };
-            let handle = Arc::clone(&self.handle);
-            expected.push(tokio::spawn(async move {
-                Some((handle.channel_open_session().await.ok()?, permit))
-            }));
-        }
+        self.prepare(commands);
+    }
+
+    fn keep_prepared(&self, commands: usize) {
+        self.prepared.keep(commands);
+        self.prepare(self.prepared.missing());
     }
 
     fn docker_stream_broke(&self) {

@@ -1,26 +1,29 @@
 //! Runs a command on a session channel. One task drains both outputs (a channel that is not drained
 //! stops the whole connection), another task writes standard input; both end with the command.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::Msg;
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::BatchWatch;
 use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
 use super::elevate::{Elevation, SudoAction, SudoDialogue, read_refusal, text_after_prompt};
 use super::frame::OutputFrame;
 use super::handler::DisconnectState;
+use super::shell::WaitingShell;
 use crate::transport::{Exec, ExecOutput, TransportError};
 
-/// Function that ends a process group on the host when the command's channel is abandoned.
-pub(super) type KillGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
+/// Function that ends process groups on the host when the command's channel is abandoned.
+pub(super) type KillGroups = Box<dyn FnOnce(Vec<u32>) -> BoxFuture + Send>;
 /// A boxed future.
 pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -53,46 +56,51 @@ struct RunningCommand {
     cause: DisconnectState,
     elevation: Arc<Elevation>,
     through_sudo: bool,
+    // Messages that arrived before the script was sent.
+    heard: VecDeque<ChannelMsg>,
     // Present while sudo may still ask; until then the input waits for `input_ready`.
     dialogue: Option<SudoDialogue>,
     input_ready: Option<oneshot::Sender<()>>,
-    end_group: KillGroup,
+    end_groups: KillGroups,
+    // Reads the lines of a batch.
+    watch: Option<BatchWatch>,
 }
 
-/// Privilege of a command.
-pub(super) struct CommandPrivilege {
+/// Context of a command.
+pub(super) struct CommandContext {
     /// The host's rules for becoming root.
     pub elevation: Arc<Elevation>,
     /// True if the command goes through sudo.
     pub through_sudo: bool,
-    /// Dialogue with sudo, if sudo may ask for a password.
-    pub dialogue: Option<SudoDialogue>,
+    /// State of the connection.
+    pub cause: DisconnectState,
+    /// Ends the command's process groups.
+    pub end_groups: KillGroups,
+    /// Reads the lines of a batch.
+    pub watch: Option<BatchWatch>,
 }
 
-/// Runs a command on a new channel. Dropping the future ends the command as far as the host allows.
+/// Runs a script in a shell that waits for it. Dropping the future ends the command as far as the
+/// host allows.
 ///
 /// # Errors
 /// [`TransportError`] when the end of the command is not known.
 pub(super) async fn run(
-    channel: Channel<Msg>,
-    permit: OwnedSemaphorePermit,
+    shell: WaitingShell,
     exec: Exec,
     bootstrap: Bootstrap,
-    cause: DisconnectState,
-    privilege: CommandPrivilege,
-    end_group: KillGroup,
+    context: CommandContext,
 ) -> Result<ExecOutput, TransportError> {
-    let (reader, writer) = channel.split();
-    let writer = Arc::new(writer);
-    if writer
-        .exec(true, bootstrap.command.into_bytes())
-        .await
-        .is_err()
-    {
-        return Err(cause.lost().await);
-    }
+    let WaitingShell {
+        reader,
+        writer,
+        permit,
+        dialogue,
+        heard,
+    } = shell;
+    let cause = context.cause.clone();
     let (input_ready, opened) = oneshot::channel();
-    let input_ready = if privilege.dialogue.is_some() {
+    let input_ready = if dialogue.is_some() {
         Some(input_ready)
     } else {
         let _ = input_ready.send(());
@@ -108,12 +116,14 @@ pub(super) async fn run(
         limit: exec.timeout,
         output_limit: exec.output_limit,
         noise: 0,
-        cause: cause.clone(),
-        elevation: privilege.elevation,
-        through_sudo: privilege.through_sudo,
-        dialogue: privilege.dialogue,
+        cause: context.cause,
+        elevation: context.elevation,
+        through_sudo: context.through_sudo,
+        heard: heard.into(),
+        dialogue,
         input_ready,
-        end_group,
+        end_groups: context.end_groups,
+        watch: context.watch,
     };
     let input = tokio::spawn(write_input(writer, opened, bootstrap.text, exec.stdin));
     let cancel = CancellationToken::new();
@@ -169,7 +179,8 @@ impl RunningCommand {
             started,
             limit,
             elevation,
-            end_group,
+            end_groups,
+            watch,
             cause,
             ..
         } = self;
@@ -189,6 +200,8 @@ impl RunningCommand {
         // Without a terminal, closing a channel does not end the command on the host, and sshd
         // passes signals on for some logins only (not for root's).
         let group = group.filter(|group| status.is_none() && *group > 1 && !cause.is_lost());
+        // A step of a batch has a group of its own, which ends first.
+        let step = watch.and_then(|watch| watch.running_group());
         let grace = if group.is_some() {
             END_PATIENCE
         } else {
@@ -196,7 +209,7 @@ impl RunningCommand {
         };
         let end = async {
             if let Some(group) = group {
-                end_group(group).await;
+                end_groups(step.into_iter().chain([group]).collect()).await;
             }
         };
         // The channel is drained until its end, because the command may still print. The host
@@ -246,12 +259,19 @@ impl RunningCommand {
     async fn read(&mut self) -> Result<(), TransportError> {
         let mut closed = false;
         loop {
-            match self.reader.wait().await {
+            let message = match self.heard.pop_front() {
+                Some(message) => Some(message),
+                None => self.reader.wait().await,
+            };
+            match message {
                 Some(ChannelMsg::Data { data }) => {
                     if !self.stdout.begun() || self.stdout.ended() {
                         self.count_noise(data.len())?;
                     }
                     self.stdout.push(&data);
+                    if let Some(watch) = &self.watch {
+                        watch.look(self.stdout.body_so_far());
+                    }
                     if self.stdout.overflowed() {
                         return Err(TransportError::TooMuchOutput(self.output_limit));
                     }

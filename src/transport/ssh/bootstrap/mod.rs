@@ -1,7 +1,9 @@
-//! Sends a script to the host: with a short command line that any login shell reads alike, and a
-//! text on standard input that carries arguments and script. Neither length limits nor process
-//! lists see that text.
+//! Sends a script to the host: with a short command line that any login shell reads alike and that
+//! starts a shell, and a text on the standard input of that shell that carries arguments and script.
+//! Neither length limits nor process lists see that text. The command line is the same for every
+//! script of an account, so a shell can be started before its script is known.
 
+pub(super) mod batch;
 pub(super) mod step_lock;
 
 use std::time::Duration;
@@ -16,11 +18,14 @@ pub(super) const KILL_AFTER: u64 = 5;
 /// Maximum time limit; a longer limit would overflow clocks.
 pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Command line and text that are sent for one [`Exec`].
+/// Words for the summary of a step, in errors.
+const SUMMARY: &str = "the summary of the step";
+
+/// Text that is sent for one [`Exec`].
 #[derive(Debug)]
 pub(super) struct Bootstrap {
-    /// Command line for the login shell (sh, bash, fish and csh read it alike).
-    pub command: String,
+    /// Account of the shell that reads the text; see [`shell_command`].
+    pub shell: Privilege,
     /// Beginning of standard input, before the input of the script.
     pub text: Vec<u8>,
     /// Marker on both outputs before the script, followed by the number of its process group and a
@@ -30,7 +35,7 @@ pub(super) struct Bootstrap {
     pub end: Vec<u8>,
 }
 
-/// Builds command line and text.
+/// Builds the text.
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for a value that cannot be passed to a shell.
@@ -41,37 +46,21 @@ pub(super) fn build(
 ) -> Result<Bootstrap, TransportError> {
     let begin = format!("skep-{mark:032x}-begin ");
     let end = format!("skep-{mark:032x}-end\n");
-    let home = match exec.privilege {
-        Privilege::User(_) => "HOME=$(getent passwd \"$(id -u)\" | cut -d: -f6); export HOME\n",
-        Privilege::Login | Privilege::Root => "",
-    };
     // A lock is held by a shell of root, outside of the other account's processes.
     let locks_outside = match (&exec.lock, &exec.privilege) {
         (Some(lock), Privilege::User(name)) if elevation.becomes_root() => Some((lock, name)),
         _ => None,
     };
     let locks_inside = exec.lock.as_ref().filter(|_| locks_outside.is_none());
-    // The caught TERM keeps this shell alive until the script has ended: `timeout` watches only
-    // this shell, and would not send KILL to a script that ignores TERM once this shell is gone.
-    // The subshell starts with TERM as it was.
-    let mut text = format!(
-        "read -r skep_x skep_x skep_x skep_x skep_group skep_x </proc/$$/stat\n\
-         printf '{begin}%s\\n' \"$skep_group\"; printf '{begin}%s\\n' \"$skep_group\" >&2\n\
-         unset skep_x skep_group; trap : TERM; umask 022\n\
-         PATH=${{PATH:+$PATH:}}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; LC_ALL=C.UTF-8\n\
-         export PATH LC_ALL\n{home}set --"
-    )
-    .into_bytes();
-    for (index, argument) in exec.arguments.iter().enumerate() {
-        text.push(b' ');
-        quote(argument, &format!("argument {}", index + 1), &mut text)?;
-    }
-    text.push(b'\n');
+    let mut text = opening(&exec.privilege, &begin);
+    set_arguments(&exec.arguments, &mut text)?;
     // The subshell keeps `exit`, traps and variables of the script away from the commands after it.
     match locks_inside {
         Some(lock) => {
             step_lock::function(lock, mark, &mut text)?;
-            text.extend_from_slice(b"if skep_lock; then (exec 9>&-; eval ");
+            text.extend_from_slice(b"if skep_lock ");
+            quote(&step_lock::one_line(&lock.summary), SUMMARY, &mut text)?;
+            text.extend_from_slice(b"; then (exec 9>&-; eval ");
         }
         None => text.extend_from_slice(b"(eval "),
     }
@@ -84,22 +73,70 @@ pub(super) fn build(
     text.extend_from_slice(
         format!("\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes(),
     );
-    let command = match locks_outside {
-        None => command_line(&exec.privilege, exec.timeout, elevation, text.len(), mark)?,
+    let (shell, run_as) = match &exec.privilege {
+        Privilege::User(name) if locks_outside.is_none() && elevation.becomes_root() => {
+            (Privilege::Root, elevate::run_as(name)?)
+        }
+        privilege => (privilege.clone(), String::new()),
+    };
+    let (shell, text) = match locks_outside {
+        None => (
+            shell,
+            [header(text.len(), exec.timeout, &run_as), text].concat(),
+        ),
         Some((lock, name)) => {
             let outer = around(lock, name, text.len(), &[&begin, &end], mark)?;
-            let command =
-                command_line(&Privilege::Root, exec.timeout, elevation, outer.len(), mark)?;
-            text = [outer, text].concat();
-            command
+            let header = header(outer.len(), exec.timeout, "");
+            (Privilege::Root, [header, outer, text].concat())
         }
     };
     Ok(Bootstrap {
-        command,
+        shell,
         text,
         begin: begin.into_bytes(),
         end: end.into_bytes(),
     })
+}
+
+/// Returns the beginning of the text of a shell: the marker with the number of its process group,
+/// and the environment of the script.
+///
+/// The caught TERM keeps this shell alive until the script has ended: `timeout` watches only this
+/// shell, and would not send KILL to a script that ignores TERM once this shell is gone. The
+/// subshell of the script starts with TERM as it was.
+fn opening(privilege: &Privilege, begin: &str) -> Vec<u8> {
+    format!(
+        "{READ_GROUP}printf '{begin}%s\\n' \"$skep_group\"; printf '{begin}%s\\n' \"$skep_group\" >&2\n{}",
+        environment(privilege)
+    )
+    .into_bytes()
+}
+
+/// Sets `skep_group` to the process group of this shell.
+const READ_GROUP: &str = "read -r skep_x skep_x skep_x skep_x skep_group skep_x </proc/$$/stat\n";
+
+/// Returns the shell text that sets the environment of a script.
+fn environment(privilege: &Privilege) -> String {
+    let home = match privilege {
+        Privilege::User(_) => "HOME=$(getent passwd \"$(id -u)\" | cut -d: -f6); export HOME\n",
+        Privilege::Login | Privilege::Root => "",
+    };
+    format!(
+        "unset skep_x skep_group; trap : TERM; umask 022\n\
+         PATH=${{PATH:+$PATH:}}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; LC_ALL=C.UTF-8\n\
+         export PATH LC_ALL\n{home}"
+    )
+}
+
+/// Appends the positional parameters of the script.
+fn set_arguments(arguments: &[String], text: &mut Vec<u8>) -> Result<(), TransportError> {
+    text.extend_from_slice(b"set --");
+    for (index, argument) in arguments.iter().enumerate() {
+        text.push(b' ');
+        quote(argument, &format!("argument {}", index + 1), text)?;
+    }
+    text.push(b'\n');
+    Ok(())
 }
 
 /// Returns the text of the shell of root that holds the lock while another account runs the next
@@ -120,9 +157,11 @@ fn around(
         elevate::run_as(account)?,
         read_text(length)
     );
+    text.extend_from_slice(b"if skep_lock ");
+    quote(&step_lock::one_line(&lock.summary), SUMMARY, &mut text)?;
     text.extend_from_slice(
         format!(
-            "if skep_lock; then {inner}; exit $?; fi\n\
+            "; then {inner}; exit $?; fi\n\
              printf '{begin}0\\n%s' '{end}'; printf '{begin}0\\n' >&2; skep_refused; printf %s '{end}' >&2; exit {refused}"
         )
         .as_bytes(),
@@ -135,38 +174,56 @@ fn read_text(length: usize) -> String {
     format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#)
 }
 
-/// Returns the command line. `dd` with full blocks reads exactly `length` bytes of a pipe and
-/// leaves the rest to the script; `head -c` of some coreutils reads ahead.
-fn command_line(
-    privilege: &Privilege,
-    timeout: Duration,
-    elevation: &Elevation,
-    length: usize,
-    mark: u128,
-) -> Result<String, TransportError> {
-    // Zero means "no limit" to `timeout`.
+/// Returns the first line of standard input: the number of bytes of the text, its time limit in
+/// seconds, and the words that run it as another account.
+fn header(length: usize, timeout: Duration, run_as: &str) -> Vec<u8> {
+    format!("{length} {} {run_as}\n", limit_seconds(timeout)).into_bytes()
+}
+
+/// Returns a time limit for `timeout`, in seconds. Zero would mean "no limit".
+fn limit_seconds(timeout: Duration) -> String {
     let seconds = timeout
         .clamp(Duration::from_millis(1), LONGEST)
         .as_secs_f64();
-    let inner = InnerCommand {
-        prefix: &format!("timeout -k {KILL_AFTER} {seconds:.3} "),
-        script: &read_text(length),
-    };
-    elevation.command(privilege, &inner, mark)
+    format!("{seconds:.3}")
 }
 
-/// Returns the command line that ends a process group, first with TERM, then with KILL. The script
-/// is on the command line itself, because it consists of numbers and plain words only.
+/// Returns the command line that starts a shell, for the login shell (sh, bash, fish and csh read
+/// it alike). The shell waits for the line of [`header`] on its standard input, then runs the text
+/// behind it. `read` takes single bytes from a pipe, and `dd` with full blocks reads exactly the
+/// text and leaves the rest to the script; `head -c` of some coreutils reads ahead. The shell ends
+/// together with its input.
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
-pub(super) fn end_group(
-    group: u32,
+pub(super) fn shell_command(
+    shell: &Privilege,
+    elevation: &Elevation,
+    mark: u128,
+) -> Result<String, TransportError> {
+    let script = format!(
+        r#"read -r skep_l skep_t skep_u && exec timeout -k {KILL_AFTER} "$skep_t" $skep_u sh -c "eval \"\$(dd bs=$skep_l count=1 iflag=fullblock 2>/dev/null)\"""#
+    );
+    let inner = InnerCommand {
+        prefix: "",
+        script: &script,
+    };
+    elevation.command(shell, &inner, mark)
+}
+
+/// Returns the command line that ends process groups, first with TERM, then with KILL. The script is
+/// on the command line itself, because it consists of numbers and plain words only.
+///
+/// # Errors
+/// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
+pub(super) fn end_groups(
+    groups: &[u32],
     privilege: &Privilege,
     elevation: &Elevation,
     mark: u128,
 ) -> Result<String, TransportError> {
-    let script = format!("kill -s TERM -- -{group}; sleep 1; kill -s KILL -- -{group}");
+    let groups: String = groups.iter().map(|group| format!(" -{group}")).collect();
+    let script = format!("kill -s TERM --{groups}; sleep 1; kill -s KILL --{groups}");
     // Root started the process group for the other account, so root ends it.
     let privilege = if matches!(privilege, Privilege::User(_)) {
         &Privilege::Root

@@ -14,8 +14,8 @@ pub(in crate::transport::ssh) fn refusal_mark(mark: u128) -> String {
     format!("skep-{mark:032x}-lock ")
 }
 
-/// Defines the function `skep_lock`, which takes the lock on descriptor 9 of this shell, and
-/// `skep_refused`, which prints the reason if that failed. The shell keeps the descriptor, and
+/// Defines the function `skep_lock`, which takes the lock on descriptor 9 of this shell for the step
+/// whose summary is its argument, and `skep_refused`, which prints the reason if that failed. The shell keeps the descriptor, and
 /// closes it for every child that runs the step: a daemon that the step starts does not inherit it.
 /// The token shows that no other run has the host's lock meanwhile. The kernel ends the lock
 /// together with the shell.
@@ -27,12 +27,11 @@ pub(super) fn function(
     mark: u128,
     text: &mut Vec<u8>,
 ) -> Result<(), TransportError> {
-    text.extend_from_slice(b"skep_lock() {\nset --");
+    text.extend_from_slice(b"skep_lock() {\nset -- \"$1\"");
     for (value, what) in [
         (&lock.path, "the path of the lock"),
         (&lock.token, "the token of the lock"),
         (&lock.owner, "the owner of the lock"),
-        (&lock.summary, "the summary of the step"),
     ] {
         text.push(b' ');
         quote(&one_line(value), what, text)?;
@@ -41,17 +40,17 @@ pub(super) fn function(
         format!(
             r#"
 umask 077
-skep_said="cannot use $1.d/work"
-exec 9>>"$1.d/work" || return {REFUSED}
+skep_said="cannot use $2.d/work"
+exec 9>>"$2.d/work" || return {REFUSED}
 if ! flock -w {PATIENCE} 9; then
-  skep_said="another step still works on the host: $(tr '\n' ' ' <"$1.d/step")"; return {REFUSED}
+  skep_said="another step still works on the host: $(tr '\n' ' ' <"$2.d/step")"; return {REFUSED}
 fi
-skep_said=; IFS= read -r skep_said <"$1/owner" || :
-if [ "$skep_said" != "$2" ]; then
+skep_said=; IFS= read -r skep_said <"$2/owner" || :
+if [ "$skep_said" != "$3" ]; then
   skep_said='this run was silent for too long and lost its lock; run again'; return {REFUSED}
 fi
-skep_said="cannot write $1.d/step"
-printf '%s\n' "$3" "$$" "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" "$4" >"$1.d/step" || return {REFUSED}
+skep_said="cannot write $2.d/step"
+printf '%s\n' "$4" "$$" "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" "$1" >"$2.d/step" || return {REFUSED}
 umask 022
 unset skep_said
 }}
@@ -65,7 +64,7 @@ skep_refused() {{ printf '%s%s' '{}' "$skep_said" >&2; }}
 }
 
 /// The files of the lock have one value per line.
-fn one_line(value: &str) -> String {
+pub(super) fn one_line(value: &str) -> String {
     value
         .chars()
         .map(|one| {

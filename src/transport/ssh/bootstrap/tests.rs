@@ -15,8 +15,9 @@ use crate::transport::ssh::frame::OutputFrame;
 /// Runs the command line as a login shell would; returns status, framed stdout and framed stderr.
 fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     let bootstrap = build(exec, &login(false), 7).unwrap();
+    let command = shell_command(&bootstrap.shell, &login(false), 7).unwrap();
     let mut child = Command::new("/bin/dash")
-        .args(["-c", &bootstrap.command])
+        .args(["-c", &command])
         // The script must not see a setting of the user who runs the tests.
         .env_remove("SKEP_STATE_DIR")
         .stdin(Stdio::piped())
@@ -107,7 +108,10 @@ fn a_truncated_text_does_not_run_the_script() {
     for cut in (0..=closed).step_by(5).chain(closed - 40..=closed) {
         let mut command = Command::new("/bin/dash");
         command
-            .args(["-c", &bootstrap.command])
+            .args([
+                "-c",
+                &shell_command(&bootstrap.shell, &login(false), 7).unwrap(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
@@ -163,23 +167,32 @@ fn values_that_cannot_be_sent_are_errors() {
 #[test]
 fn privileges_choose_the_command_line() {
     let line = |privilege, sudo| {
-        build(
-            &Exec {
-                privilege,
-                ..script("")
-            },
-            &login(sudo),
-            7,
+        let exec = Exec {
+            privilege,
+            ..script("")
+        };
+        let bootstrap = build(&exec, &login(sudo), 7).unwrap();
+        let header = bootstrap.text.split(|byte| *byte == b'\n').next().unwrap();
+        (
+            shell_command(&bootstrap.shell, &login(sudo), 7).unwrap(),
+            String::from_utf8(header.to_vec()).unwrap(),
         )
-        .unwrap()
-        .command
     };
-    assert!(line(Privilege::Root, false).starts_with("timeout -k 5 60.000 sh -c "));
-    assert!(line(Privilege::Root, true).starts_with("env LC_ALL=C sudo -n -- timeout "));
-    assert!(line(Privilege::Login, true).starts_with("timeout "));
+    let (command, header) = line(Privilege::Root, false);
+    assert!(command.starts_with("sh -c 'read "), "{command}");
+    assert!(header.ends_with(" 60.000 "), "{header}");
+    let (command, _) = line(Privilege::Root, true);
     assert!(
-        line(Privilege::User("deploy".into()), true)
-            .contains("sudo -n -- timeout -k 5 60.000 /sbin/runuser -u deploy -- sh")
+        command.starts_with("env LC_ALL=C sudo -n -- sh -c "),
+        "{command}"
+    );
+    assert!(line(Privilege::Login, true).0.starts_with("sh -c "));
+    // A shell of root serves every account, so it can be started ahead.
+    let (of_account, header) = line(Privilege::User("deploy".into()), true);
+    assert_eq!(of_account, command);
+    assert!(
+        header.ends_with(" 60.000 /sbin/runuser -u deploy --"),
+        "{header}"
     );
 }
 

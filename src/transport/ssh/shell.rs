@@ -1,0 +1,184 @@
+//! Shells on a host that wait for a script. sshd takes no input before a command runs, so a script
+//! that starts its own shell waits for three round trips: for the channel, for the shell, and for
+//! its result. A shell that was started ahead leaves the last one.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
+use super::bootstrap;
+use super::elevate::{Elevation, SudoAction, SudoDialogue};
+use super::handler::ClientHandler;
+use crate::transport::{Privilege, TransportError};
+
+/// A shell that waits for the text of a script.
+pub(super) struct WaitingShell {
+    /// Outputs of the shell.
+    pub reader: ChannelReadHalf,
+    /// Standard input of the shell.
+    pub writer: Arc<ChannelWriteHalf<Msg>>,
+    /// Permit among the sessions that the host allows.
+    pub permit: OwnedSemaphorePermit,
+    /// Present while sudo may still ask; until then the shell takes no text.
+    pub dialogue: Option<SudoDialogue>,
+    /// Messages that arrived while the shell waited.
+    pub heard: Vec<ChannelMsg>,
+}
+
+impl WaitingShell {
+    /// Starts a shell on a channel. Does not wait for it.
+    ///
+    /// # Errors
+    /// `None` when the connection is lost, otherwise as [`bootstrap::shell_command`].
+    pub(super) async fn start(
+        channel: Channel<Msg>,
+        permit: OwnedSemaphorePermit,
+        account: &Privilege,
+        elevation: &Elevation,
+    ) -> Result<Self, Option<TransportError>> {
+        let mark = rand::random();
+        let command = bootstrap::shell_command(account, elevation, mark).map_err(Some)?;
+        let (reader, writer) = channel.split();
+        if writer.exec(true, command.into_bytes()).await.is_err() {
+            return Err(None);
+        }
+        Ok(Self {
+            reader,
+            writer: Arc::new(writer),
+            permit,
+            dialogue: elevation.dialogue(account, mark),
+            heard: Vec::new(),
+        })
+    }
+
+    /// Answers sudo ahead of the script, and waits until the shell is there. Returns false if there
+    /// is no shell: a script of its own then gets the reason.
+    async fn settle(&mut self, elevation: &Elevation) -> bool {
+        while let Some(dialogue) = &mut self.dialogue {
+            let Some(message) = self.reader.wait().await else {
+                return false;
+            };
+            if let ChannelMsg::ExtendedData { data, ext: 1 } = &message {
+                match dialogue.follow(data, elevation) {
+                    Ok(SudoAction::Wait) => {}
+                    Ok(SudoAction::Send(line)) => drop(self.writer.data_bytes(line).await),
+                    Ok(SudoAction::Run) => self.dialogue = None,
+                    Err(_) => return false,
+                }
+            }
+            if ends(&message) {
+                return false;
+            }
+            self.heard.push(message);
+        }
+        true
+    }
+
+    /// Returns false if the shell has ended while it waited.
+    fn is_alive(&mut self) -> bool {
+        while let Some(message) = self.reader.wait().now_or_never() {
+            match message {
+                Some(message) if !ends(&message) => self.heard.push(message),
+                _ => return false,
+            }
+        }
+        !self.heard.iter().any(ends)
+    }
+}
+
+/// Returns true for a message after which a shell takes no script.
+fn ends(message: &ChannelMsg) -> bool {
+    matches!(
+        message,
+        ChannelMsg::ExitStatus { .. }
+            | ChannelMsg::ExitSignal { .. }
+            | ChannelMsg::Failure
+            | ChannelMsg::Eof
+            | ChannelMsg::Close
+    )
+}
+
+/// A shell that is being started.
+struct Preparation {
+    account: Privilege,
+    starting: JoinHandle<Option<WaitingShell>>,
+}
+
+/// Shells of a connection that were started before their scripts are known.
+#[derive(Default)]
+pub(super) struct PreparedShells {
+    starting: Mutex<Vec<Preparation>>,
+    /// Number of shells of root that are kept ready.
+    kept: AtomicUsize,
+}
+
+impl PreparedShells {
+    /// Keeps this many shells of root ready from now on.
+    pub(super) fn keep(&self, number: usize) {
+        self.kept.store(number, Ordering::Relaxed);
+    }
+
+    /// Returns the number of shells of root that are missing.
+    pub(super) fn missing(&self) -> usize {
+        let starting = self.lock();
+        let ready = starting
+            .iter()
+            .filter(|one| one.account == Privilege::Root)
+            .count();
+        self.kept.load(Ordering::Relaxed).saturating_sub(ready)
+    }
+
+    /// Starts a shell of an account.
+    pub(super) fn start(
+        &self,
+        handle: &Arc<Handle<ClientHandler>>,
+        permit: OwnedSemaphorePermit,
+        account: Privilege,
+        elevation: &Arc<Elevation>,
+    ) {
+        let (handle, elevation) = (Arc::clone(handle), Arc::clone(elevation));
+        // sudo's requirements are known once it has accepted a command. Before that, a script
+        // answers sudo itself, so that a wrong password is sent once.
+        let settles = elevation.is_proven();
+        let of_account = account.clone();
+        let starting = tokio::spawn(async move {
+            let channel = handle.channel_open_session().await.ok()?;
+            let shell = WaitingShell::start(channel, permit, &of_account, &elevation).await;
+            let mut shell = shell.ok()?;
+            let usable = !settles || shell.settle(&elevation).await;
+            usable.then_some(shell)
+        });
+        self.lock().push(Preparation { account, starting });
+    }
+
+    /// Returns a shell of the account that was started ahead and still waits.
+    pub(super) async fn take(&self, account: &Privilege) -> Option<WaitingShell> {
+        loop {
+            let next = {
+                let mut starting = self.lock();
+                let at = starting.iter().position(|one| one.account == *account)?;
+                starting.remove(at)
+            };
+            // After a refused channel there may be a granted one, which no other caller would use.
+            if let Ok(Some(mut shell)) = next.starting.await
+                && shell.is_alive()
+            {
+                return Some(shell);
+            }
+        }
+    }
+
+    /// Forgets all shells: they were started in a way that does not work on the host.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Preparation>> {
+        self.starting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
