@@ -28,17 +28,19 @@ impl SampledState {
     }
 }
 
-/// A sample of the three managers. Times are seconds since 1970.
+/// A sample of the three managers, and of the worker, which a drift may have promoted. Times are seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct ManagerSample {
     pub at: f64,
     pub managers: [SampledState; 3],
+    pub worker: SampledState,
 }
 
 impl ManagerSample {
     /// Returns true if fewer than two managers are reachable.
     pub fn is_thin(&self) -> bool {
-        let reachable = self.managers.iter().filter(|state| state.is_reachable());
+        let nodes = self.managers.iter().chain([&self.worker]);
+        let reachable = nodes.filter(|state| state.is_reachable());
         reachable.count() < 2
     }
 }

@@ -162,7 +162,7 @@ impl ChaosLab {
 
     /// Starts to sample the managers.
     pub fn sample(&self) -> ManagerSampler {
-        ManagerSampler::start(MANAGERS.map(|node| self.container(node)))
+        ManagerSampler::start(NODES.map(|node| self.container(node)))
     }
 
     /// Returns the journal of a node's Engine since a time, with times in seconds since 1970.

@@ -1,4 +1,4 @@
-//! Reads the state of the three managers every half second, at their own sockets. A socket is only
+//! Reads the state of the three managers and of the worker every half second, at their own sockets. A socket is only
 //! used while an Engine runs behind it: systemd starts an Engine for a connection to its socket.
 
 use std::io::{Read as _, Write as _};
@@ -30,8 +30,8 @@ pub struct ManagerSampler {
 }
 
 impl ManagerSampler {
-    /// Starts to sample the managers that these containers are.
-    pub fn start(containers: [String; 3]) -> Self {
+    /// Starts to sample the nodes that these containers are; the last one is the worker.
+    pub fn start(containers: [String; 4]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -42,7 +42,7 @@ impl ManagerSampler {
             let mut samples = Vec::new();
             while !stopped.load(Ordering::SeqCst) {
                 let (started, at) = (Instant::now(), now());
-                let states = std::thread::scope(|scope| {
+                let [first, second, third, worker] = std::thread::scope(|scope| {
                     managers
                         .each_mut()
                         .map(|manager| scope.spawn(move || manager.state()))
@@ -50,7 +50,8 @@ impl ManagerSampler {
                 });
                 samples.push(ManagerSample {
                     at,
-                    managers: states,
+                    managers: [first, second, third],
+                    worker,
                 });
                 std::thread::sleep(PERIOD.saturating_sub(started.elapsed()));
             }

@@ -49,7 +49,12 @@ impl TrialFolder {
 
     /// Writes the samples, one per line.
     pub fn samples(&self, samples: &[ManagerSample]) {
-        let line = |sample: &ManagerSample| format!("{:.3} {:?}\n", sample.at, sample.managers);
+        let line = |sample: &ManagerSample| {
+            format!(
+                "{:.3} {:?} {:?}\n",
+                sample.at, sample.managers, sample.worker
+            )
+        };
         let text: String = samples.iter().map(line).collect();
         std::fs::write(self.file("samples"), text).unwrap();
     }

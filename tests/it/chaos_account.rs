@@ -38,6 +38,7 @@ fn samples(states: &[[SampledState; 3]]) -> Vec<ManagerSample> {
         .map(|(managers, at)| ManagerSample {
             at,
             managers: *managers,
+            worker: NoManager,
         })
         .collect()
 }
@@ -90,6 +91,10 @@ fn samples_below_two_managers_are_counted() {
         !stays_thin(&single),
         "one sample may be an Engine that is slow to answer"
     );
+    // A worker that was promoted is a manager.
+    let mut promoted = samples(&[thin]);
+    promoted[0].worker = Reachable;
+    assert_eq!(thin_samples(&promoted), 0);
     assert!(stays_thin(&samples(&[
         full,
         thin,

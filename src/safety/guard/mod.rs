@@ -48,6 +48,22 @@ pub struct SwarmGuard {
     pub pause: Duration,
 }
 
+/// Refusal by one reading of the swarm.
+struct RefusedVerdict {
+    refusal: Refusal,
+    /// True if a manager is changing its role, so that a later reading may allow the change.
+    passes: bool,
+}
+
+impl From<Refusal> for RefusedVerdict {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            passes: false,
+        }
+    }
+}
+
 impl SwarmGuard {
     /// Creates a guard with the default time limit and pause. Managers are the hosts of the group
     /// `managers`; without such a group, the expected members that the playbook makes managers.
@@ -94,11 +110,15 @@ impl SwarmGuard {
                 Some(DockerStatus::Down(_)) => true,
                 Some(DockerStatus::Answered(_)) => false,
             };
-            let verdict = self.verdict(host, change, &mut reports, engines).await;
             // A stopped Engine has no vote that a restart could take away. The managers notice some
-            // seconds late that it has stopped.
-            if !stopped || verdict.is_ok() || Instant::now() >= end {
-                return verdict;
+            // seconds late that it has stopped. A manager that was just promoted is reachable some
+            // seconds later.
+            match self.verdict(host, change, &mut reports, engines).await {
+                Ok(note) => return Ok(note),
+                Err(refused) if !stopped && !refused.passes || Instant::now() >= end => {
+                    return Err(refused.refusal);
+                }
+                Err(_) => {}
             }
             sleep(self.pause).await;
         }
@@ -111,7 +131,7 @@ impl SwarmGuard {
         change: &Change,
         reports: &mut Reports,
         engines: &dyn DockerReader,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<String>, RefusedVerdict> {
         let listing = self.listing(host, reports, engines).await;
         let listing = listing.map_err(|why| Refusal {
             why: format!("{host} is a manager, and the number of other managers is unknown: {why}"),
@@ -151,9 +171,12 @@ impl SwarmGuard {
             (false, false) => VoterLoss::Restart,
         };
         let verdict = may_lose(&nodes, &node, host.as_str(), loss).map(|allowed| allowed.note);
-        verdict.map_err(|refusal| Refusal {
-            why: format!("{}{silent}", refusal.why),
-            ..refusal
+        verdict.map_err(|refusal| RefusedVerdict {
+            refusal: Refusal {
+                why: format!("{}{}", refusal.why, silent.text),
+                ..refusal
+            },
+            passes: silent.any_changes_role,
         })
     }
 

@@ -52,6 +52,15 @@ pub(super) async fn nodes_of(
     SwarmNode::list(answer.json().map_err(|error| error.to_string())?)
 }
 
+/// Managers that the swarm lists as reachable and that do not manage it.
+#[derive(Default)]
+pub(super) struct SilentManagers {
+    /// Text about them for a refusal.
+    pub text: String,
+    /// True if one of them is active in the swarm: it is becoming a manager, or ceases to be one.
+    pub any_changes_role: bool,
+}
+
 impl SwarmGuard {
     /// Returns the hosts whose word about the swarm counts: the group of managers, or every host if
     /// the operator named none.
@@ -177,12 +186,12 @@ impl SwarmGuard {
         lost: &str,
         reports: &mut Reports,
         engines: &dyn DockerReader,
-    ) -> String {
+    ) -> SilentManagers {
         let hosts = engines.hosts();
         let owned = |node: &SwarmNode| -> Vec<HostName> {
             self.addresses.owners(&node.seen_at()).cloned().collect()
         };
-        let mut silent = String::new();
+        let mut silent = SilentManagers::default();
         let mut suspects: Vec<HostName> = Vec::new();
         for node in nodes
             .iter_mut()
@@ -198,10 +207,13 @@ impl SwarmGuard {
                 (Some((_, info)), _) if info.state == "active" && info.control_available => {
                     continue;
                 }
-                (Some((name, info)), _) => format!(
-                    "{name} does not manage the swarm now (state `{}`)",
-                    info.state
-                ),
+                (Some((name, info)), _) => {
+                    silent.any_changes_role |= info.state == "active";
+                    format!(
+                        "{name} does not manage the swarm now (state `{}`)",
+                        info.state
+                    )
+                }
                 (None, Some(name)) => match reports.get(name).and_then(DockerStatus::unknown) {
                     Some(why) => format!("{name} does not answer: {why}"),
                     None => format!("{name} does not say that it is node {}", node.short_id()),
@@ -220,7 +232,7 @@ impl SwarmGuard {
                     )
                 }
             };
-            silent.push_str(&format!("; {doubt}"));
+            silent.text.push_str(&format!("; {doubt}"));
             if let Some(status) = &mut node.manager {
                 status.reachability = "unreachable".into();
             }

@@ -392,6 +392,17 @@ async fn silent_managers_are_known_by_node_id_then_by_address() {
 }
 
 #[tokio::test]
+async fn guard_waits_for_a_manager_that_was_just_promoted() {
+    let pending = || {
+        let info = manager("web3", "n3", "10.0.0.3", "c1");
+        good(set(info, "/Swarm/ControlAvailable", false))
+    };
+    let promoted = managers(pending()).with("docker03", "/info", [pending(), pending(), third()]);
+    let verdict = before(&guard(false), "docker01", &restart(), &promoted).await;
+    assert!(verdict.is_ok(), "{verdict:?}");
+}
+
+#[tokio::test]
 async fn worker_that_claims_a_silent_manager_does_not_hide_it() {
     // docker03 is a manager and silent; docker02, a worker, says that it is docker03.
     let liar = good(manager("web3", "n3", "10.0.0.2", "c1"));
