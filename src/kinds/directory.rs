@@ -51,6 +51,7 @@ const REMOVE_ALL: &str = "remove_tree \"$1\"\n";
 
 impl ResourceKind for DirectoryResource {
     const NAME: &'static str = "directory";
+    const IS_LOCAL: bool = true;
     type Observed = Option<PathState>;
 
     fn name(&self) -> String {
@@ -128,12 +129,13 @@ impl DirectoryResource {
             );
             let summary = format!("make the directory {path}");
             let step = Step::script(summary, path_script(CREATE), arguments);
-            return Some(ownership.compare(None, change).step(step));
+            let change = ownership.compare(None, change).keeping_content_of(path);
+            return Some(change.step(step));
         }
         let change = ownership.compare(before, Change::new(Action::Update));
         let summary = format!("set owner {owners} and mode {} on {path}", self.mode);
         let step = Step::script(summary, path_script(SET), arguments);
-        (!change.fields.is_empty()).then(|| change.step(step))
+        (!change.fields.is_empty()).then(|| change.keeping_content_of(path).step(step))
     }
 
     fn plan_absent(&self) -> Change {
@@ -143,6 +145,7 @@ impl DirectoryResource {
             DisplayValue::text(path),
             DisplayValue::Absent,
         );
+        let change = change.altering(path);
         if self.recursive {
             return change
                 .step(Step::script(

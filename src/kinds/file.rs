@@ -58,6 +58,7 @@ const SET: &str = "set_file \"$@\"\n";
 
 impl ResourceKind for FileResource {
     const NAME: &'static str = "file";
+    const IS_LOCAL: bool = true;
     type Observed = Option<PathState>;
 
     fn name(&self) -> String {
@@ -216,6 +217,7 @@ impl FileResource {
         if change.fields.is_empty() {
             return None;
         }
+        let change = change.altering(self.path.as_str());
         Some(change.step(if same { self.set() } else { self.write() }))
     }
 
@@ -240,6 +242,7 @@ impl FileResource {
         };
         Change::new(Action::Delete)
             .field("content", DisplayValue::text(before), DisplayValue::Absent)
+            .altering(self.path.as_str())
             .step(Step::script(
                 format!("remove {}", self.path),
                 path_script(REMOVE),

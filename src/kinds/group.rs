@@ -34,6 +34,7 @@ const REMOVE: &str = r#"groupdel -- "$1"
 
 impl ResourceKind for GroupResource {
     const NAME: &'static str = "group";
+    const IS_LOCAL: bool = true;
     type Observed = Option<GroupState>;
 
     fn name(&self) -> String {

@@ -29,6 +29,7 @@ const PATH: &str = "/etc/hosts";
 
 impl ResourceKind for HostsEntryResource {
     const NAME: &'static str = "hosts_entry";
+    const IS_LOCAL: bool = true;
     type Observed = Option<PathState>;
 
     fn name(&self) -> String {

@@ -77,6 +77,15 @@ macro_rules! resource_kinds {
             }
         }
 
+        /// Returns true if no resource of the named kind depends on another host.
+        #[must_use]
+        pub fn is_local(kind: &str) -> bool {
+            match kind {
+                $($module::$kind::NAME => $module::$kind::IS_LOCAL,)*
+                _ => false,
+            }
+        }
+
         /// Builds a resource of the named kind from its rendered table; `None` if there is no such
         /// kind.
         pub fn build(

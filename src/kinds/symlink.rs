@@ -42,6 +42,7 @@ const REMOVE: &str = "remove_link \"$1\"\n";
 
 impl ResourceKind for SymlinkResource {
     const NAME: &'static str = "symlink";
+    const IS_LOCAL: bool = true;
     type Observed = Option<PathState>;
 
     fn name(&self) -> String {
@@ -133,7 +134,7 @@ impl SymlinkResource {
         }
         // The link is made anew if only its owner differs: its name may lead to something else when
         // the owner is set.
-        Some(change.step(self.link_step()))
+        Some(change.altering(self.path.as_str()).step(self.link_step()))
     }
 
     fn plan_absent(&self, link: Option<&PathState>) -> Change {
@@ -142,6 +143,7 @@ impl SymlinkResource {
             .unwrap_or_default();
         Change::new(Action::Delete)
             .field("target", DisplayValue::Text(target), DisplayValue::Absent)
+            .altering(self.path.as_str())
             .step(Step::script(
                 format!("remove the link {}", self.path),
                 path_script(REMOVE),
@@ -155,6 +157,7 @@ impl SymlinkResource {
             let before = DisplayValue::text(format!("a file of {} bytes", other.size));
             return Ok(Change::new(Action::Update)
                 .field("target", before, DisplayValue::text(&self.target))
+                .altering(self.path.as_str())
                 .step(self.link_step())
                 .note("the content of the file in the link's place is lost"));
         }

@@ -58,6 +58,7 @@ const REMOVE: &str = "remove_file \"$1\"\n";
 
 impl ResourceKind for SysctlResource {
     const NAME: &'static str = "sysctl";
+    const IS_LOCAL: bool = true;
     type Observed = SysctlState;
 
     fn name(&self) -> String {

@@ -337,6 +337,22 @@ impl HostAnswers {
         self.entries.contains_key(query)
     }
 
+    /// Forgets the answer to a query.
+    pub fn remove(&mut self, query: &Query) {
+        self.entries.remove(query);
+    }
+
+    /// Returns the answers to these queries alone.
+    #[must_use]
+    pub fn of(&self, queries: &[Query]) -> Self {
+        let known = queries
+            .iter()
+            .filter_map(|query| Some((query.clone(), self.entries.get(query)?.clone())));
+        Self {
+            entries: known.collect(),
+        }
+    }
+
     /// Returns every query that has been answered or has failed.
     #[must_use]
     pub fn queries(&self) -> BTreeSet<Query> {

@@ -2,7 +2,7 @@
 //! has fields with values before and after, the steps, and their disruption. A plan is a list of
 //! changes; `check` shows the same list as drift.
 
-use super::Step;
+use super::{ChangeEffect, Step};
 use crate::base::mask_url_passwords;
 
 /// Effect of a change on its resource.
@@ -99,6 +99,8 @@ pub struct Change {
     pub repeats: bool,
     /// Notes that a person should read before confirming, e.g. that a file was edited outside skep.
     pub notes: Vec<String>,
+    /// Effect that the kind declares; see [`Change::effect`].
+    pub(super) declared_effect: ChangeEffect,
 }
 
 impl Change {
@@ -112,6 +114,7 @@ impl Change {
             disturbs: Disruption::Nothing,
             repeats: false,
             notes: Vec::new(),
+            declared_effect: ChangeEffect::Unknown,
         }
     }
 

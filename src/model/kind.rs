@@ -17,6 +17,9 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// Scope of the kind's resources: one per host of a play, or one for the cluster.
     const SCOPE: ResourceScope = ResourceScope::Host;
+    /// True if neither the state nor the change of such a resource can depend on another host: its
+    /// host does not wait for others before a play of such resources alone. Default `false`.
+    const IS_LOCAL: bool = false;
     /// Typed state of the resource on the host.
     type Observed;
 

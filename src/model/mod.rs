@@ -9,6 +9,7 @@ mod definition;
 mod deployment;
 mod docker_answer;
 mod docker_filter;
+mod effect;
 mod expected;
 mod holding;
 mod kind;
@@ -25,6 +26,7 @@ pub use definition::{APPLIED_RECORD, DefinedResource, DefinitionDigest, Definiti
 pub use deployment::*;
 pub use docker_answer::{DockerAnswer, DockerError};
 pub use docker_filter::{docker_filters, query_value};
+pub use effect::{AlteredPath, ChangeEffect};
 pub use expected::{ExpectedMember, ForeignData};
 pub use holding::DirectoryUsage;
 pub use kind::*;

@@ -21,5 +21,6 @@ pub use deferred::{DeferredResource, ResourceBinding};
 pub use load::Playbook;
 pub use play::{META_KEYS, Play, ResourceDecl};
 pub use prepare::{PreparedRun, RunRequest, prepare};
-pub use resolve::{HostResource, ResolveOptions, ResolvedPlay, ResolvedPlaybook, resolve};
+pub use resolve::{ResolveOptions, resolve};
+pub use resolved::{HostResource, ResolvedPlay, ResolvedPlaybook};
 pub use samples::{SampleFacts, sample_facts};

@@ -17,6 +17,7 @@ const PLAY_KEYS: &[&str] = &[
     "hosts",
     "serial",
     "max_fail",
+    "barrier",
     "tags",
     "when",
     "resources",
@@ -36,6 +37,9 @@ pub struct Play {
     /// Number of hosts that may fail before the play stops; `None` means that a failure stops only
     /// its own host.
     pub max_fail: Option<usize>,
+    /// False if no host waits for others before the play, true if each host does; `None` if the
+    /// kinds of its resources decide.
+    pub barrier: Option<bool>,
     /// Resources of the play, in order.
     pub declarations: Vec<Arc<ResourceDecl>>,
     /// File name of the playbook that the play belongs to, which may include the play's file.
@@ -89,6 +93,7 @@ impl Play {
             hosts: Vec::new(),
             serial: None,
             max_fail: None,
+            barrier: None,
             declarations: Vec::new(),
             playbook: Arc::default(),
             vars: Arc::clone(around.vars),
@@ -147,6 +152,7 @@ impl Play {
         match key {
             "serial" => self.serial = count(1),
             "max_fail" => self.max_fail = count(0),
+            "barrier" => self.barrier = reader.boolean(node, key),
             "name" => self.name = reader.string(node, key).unwrap_or_default().to_owned(),
             "hosts" => {
                 let patterns = reader.strings(node, key).unwrap_or_default();

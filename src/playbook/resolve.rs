@@ -12,7 +12,7 @@ use super::expand::{HostScope, expand};
 use super::samples::sample_facts;
 use super::tags::TagFilter;
 use super::template::{FactsView, TemplateContext};
-use super::{Play, Playbook, ResourceDecl};
+use super::{HostResource, Play, Playbook, ResolvedPlay, ResolvedPlaybook, ResourceDecl};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::inventory::Inventory;
@@ -35,61 +35,6 @@ pub struct ResolveOptions {
     pub tags: Vec<String>,
     /// Tags to skip; a resource with any of them is left out.
     pub skip_tags: Vec<String>,
-}
-
-/// Plays with bound resources: the input of the runner.
-#[derive(Debug, Default)]
-pub struct ResolvedPlaybook {
-    /// Plays in the order in which they run, with a barrier between each two.
-    pub plays: Vec<ResolvedPlay>,
-    /// Warnings, which do not stop the run.
-    pub warnings: Diagnostics,
-}
-
-/// A play with its hosts.
-#[derive(Debug)]
-pub struct ResolvedPlay {
-    /// Name of the play.
-    pub name: String,
-    /// File name of the playbook, as named on the command line; empty for a play of skep itself.
-    pub playbook: Arc<str>,
-    /// Number of hosts processed at once; `None` means as many as there are forks.
-    pub serial: Option<usize>,
-    /// Number of hosts that may fail before the play stops; `None` means no limit.
-    pub max_fail: Option<usize>,
-    /// Hosts of the play, in the order of the inventory.
-    pub hosts: Vec<HostName>,
-    /// Resources of each host, in order; every host has an entry.
-    pub host_resources: IndexMap<HostName, Vec<HostResource>>,
-    /// Delegate: the host that runs the cluster-scoped resources; `None` if that host is not among
-    /// `hosts`.
-    pub delegate: Option<HostName>,
-    /// Cluster-scoped resources as bound for each fallback host, which takes over if the delegate
-    /// cannot be read; managers come first. A resource whose content would differ on a fallback
-    /// host is left out of its list.
-    pub fallbacks: IndexMap<HostName, Vec<HostResource>>,
-}
-
-/// A resource of one host.
-#[derive(Debug, Clone)]
-pub struct HostResource {
-    /// Tags of the resource.
-    pub tags: Vec<String>,
-    /// Place of the resource in the playbook; prints as `file:line:column`.
-    pub place: SourceSpan,
-    /// The resource, bound or deferred.
-    pub resource: ResourceBinding,
-}
-
-impl HostResource {
-    /// Returns the scope of the resource's kind; `None` for a resource of no known kind.
-    #[must_use]
-    pub fn scope(&self) -> Option<ResourceScope> {
-        scope(match &self.resource {
-            ResourceBinding::Bound(resource) => resource.kind(),
-            ResourceBinding::Deferred(deferred) => deferred.kind(),
-        })
-    }
 }
 
 /// Resolves a playbook for an inventory.
@@ -231,6 +176,7 @@ impl PlaybookResolver<'_> {
             playbook: Arc::clone(&play.playbook),
             serial: play.serial,
             max_fail: play.max_fail,
+            barrier: play.barrier,
             hosts: selected.into_iter().collect(),
             host_resources,
             delegate,

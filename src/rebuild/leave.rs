@@ -47,6 +47,7 @@ pub fn leave_lost_swarm(inventory: &Inventory, rebuilt: &HostName) -> Option<Res
         playbook: Arc::default(),
         serial: None,
         max_fail: None,
+        barrier: None,
         delegate: hosts.first().cloned(),
         hosts,
         host_resources,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event::Event;
-use super::gather::gather;
+use super::gather::{ShellReading, gather, gather_beside};
 use super::{ConnectedHost, Fleet, ReadCache};
 use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
-use crate::transport::TransportError;
+use crate::transport::{ExecOutput, TransportError};
 
 /// Maximum number of rounds of follow-up queries; a kind that needs more queries in circles.
 const MOST_ROUNDS: usize = 8;
@@ -53,6 +53,33 @@ impl<'a> HostExaminer<'a> {
             .collect();
         look.query(&queries).await?;
         Ok(look)
+    }
+
+    /// Returns the queries of these resources.
+    pub(super) fn queries_of(resources: &[Arc<dyn Resource>]) -> BTreeSet<Query> {
+        resources
+            .iter()
+            .flat_map(|resource| resource.queries())
+            .collect()
+    }
+
+    /// Gathers the answers to these queries, of which the host's shell has answered its part
+    /// already.
+    pub(super) async fn gather_beside(
+        fleet: &'a Fleet,
+        host: &'a ConnectedHost,
+        queries: &BTreeSet<Query>,
+        reading: &ShellReading,
+        output: &ExecOutput,
+    ) -> Self {
+        let round = ReadCache::default();
+        let answers = gather_beside(fleet, &round, host, queries, reading, output).await;
+        Self {
+            fleet,
+            host,
+            round,
+            answers,
+        }
     }
 
     /// Sends the queries that are not answered yet.

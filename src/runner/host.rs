@@ -10,12 +10,15 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Response};
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::apply::Permit;
 use crate::docker::{DockerClient, ProxiedRead, ProxiedWrite, ProxyReader, RequestBody};
 use crate::model::{DockerAnswer, RegistryCredentials};
 use crate::names::HostName;
-use crate::transport::{Connection, Exec, ExecOutput, Method, TransportError};
+use crate::transport::{
+    BatchOutput, Connection, Exec, ExecOutput, Method, StepBatch, TransportError,
+};
 
 /// Time limit for one `GET` to a Docker Engine.
 const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -98,6 +101,11 @@ impl ConnectedHost {
         self.connection.prepare_for(commands);
     }
 
+    /// Keeps shells of root ready; see [`Connection::keep_prepared`].
+    pub(super) fn keep_prepared(&self, commands: usize) {
+        self.connection.keep_prepared(commands);
+    }
+
     /// Runs a step's command; see [`Connection::exec`].
     ///
     /// # Errors
@@ -109,6 +117,19 @@ impl ConnectedHost {
     ) -> Result<ExecOutput, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
         let output = self.connection.exec(exec).await;
+        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        output
+    }
+
+    /// Runs the steps of several changes and a reading; see [`Connection::exec_batch`].
+    pub(super) async fn run_batch(
+        &self,
+        _permit: &Permit,
+        batch: StepBatch,
+        stop: &CancellationToken,
+    ) -> BatchOutput {
+        self.execs.fetch_add(1, Ordering::Relaxed);
+        let output = self.connection.exec_batch(batch, stop).await;
         *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = None;
         output
     }

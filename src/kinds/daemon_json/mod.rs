@@ -289,6 +289,13 @@ impl ResourceKind for DaemonJsonResource {
             seen.node.node_id.clone(),
             seen.node.cluster_id.clone(),
         ];
+        // Without an Engine that reads it, the swap only writes files.
+        if mode == "none" {
+            change = change.altering(PATH).altering(RECORD);
+            for path in &seen.unfinished {
+                change = change.altering(*path);
+            }
+        }
         let summary = match mode {
             "none" => format!("write {PATH}"),
             mode => format!("write {PATH} and {mode} the Engine"),

@@ -94,6 +94,17 @@ fn step_hint(error: &StepError) -> String {
     }
 }
 
+/// Returns the end of the work on a host after a step that failed; `words` is its summary.
+pub(super) fn step_failure(words: &str, error: StepError) -> HostStop {
+    match error {
+        StepError::Transport(error) if matches!(error, TransportError::Lost(_)) => error.into(),
+        error => HostStop::Failed {
+            hint: step_hint(&error),
+            why: format!("{words}: {error}"),
+        },
+    }
+}
+
 impl Applier {
     /// Performs one change: lock, turn, guard, steps, wait until the host is ready again.
     pub(super) async fn change(
@@ -104,15 +115,7 @@ impl Applier {
     ) -> Result<AttemptOutcome, HostStop> {
         let events = self.fleet.events();
         let (name, resource) = (host.name().clone(), task.resource.id());
-        if let Some(how) = difference(task.change.as_ref(), change) {
-            events
-                .send(Event::ForecastDiffers {
-                    host: name.clone(),
-                    resource: resource.clone(),
-                    how,
-                })
-                .await;
-        }
+        self.report_difference(host, task, change).await;
         match self.locks.hold(&self.permit, host, events).await? {
             LockAttempt::Held => {}
             LockAttempt::HeldAfterAnother => return Ok(AttemptOutcome::Again(Retry::LockedBefore)),
@@ -170,9 +173,27 @@ impl Applier {
         acted
     }
 
+    /// Reports the difference of a change from its forecast, if there is one.
+    pub(super) async fn report_difference(
+        &self,
+        host: &ConnectedHost,
+        task: &PlannedResource,
+        change: &Change,
+    ) {
+        if let Some(how) = difference(task.change.as_ref(), change) {
+            let (host, resource) = (host.name().clone(), task.resource.id());
+            let event = Event::ForecastDiffers {
+                host,
+                resource,
+                how,
+            };
+            self.fleet.events().send(event).await;
+        }
+    }
+
     /// Asks the guard, and checks last of all that this run still holds the lease of the swarm and
     /// was not interrupted.
-    async fn permission(
+    pub(super) async fn permission(
         &self,
         name: &HostName,
         change: &Change,
@@ -305,16 +326,7 @@ impl Applier {
                     return Ok(AttemptOutcome::Again(Retry::VersionConflict));
                 }
                 Err(StepError::NoQuorum) => return Ok(AttemptOutcome::Again(Retry::NoQuorum)),
-                Err(StepError::Transport(error)) if matches!(error, TransportError::Lost(_)) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    let hint = step_hint(&error);
-                    return Err(HostStop::Failed {
-                        why: format!("{words}: {error}"),
-                        hint,
-                    });
-                }
+                Err(error) => return Err(step_failure(&words, error)),
             }
             let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             events

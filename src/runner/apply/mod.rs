@@ -2,11 +2,14 @@
 //! host strictly in order. Each resource is planned again right before acting, and verified right
 //! after by gathering again.
 
+mod batch;
+mod batch_run;
 mod change;
 mod compare;
 mod converge;
 mod deploy;
 mod failed_hosts;
+mod host_work;
 mod image;
 mod lease_manager;
 mod lease_record;
@@ -16,6 +19,7 @@ mod locks;
 mod node_identity;
 mod perform;
 mod permit;
+mod play_stage;
 mod record_baseline;
 mod run;
 mod step_error;
@@ -34,17 +38,15 @@ pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};
 
-use self::change::{AttemptOutcome, HostStop, Retry};
 use self::failed_hosts::FailedHosts;
 use self::locks::HostLocks;
+use self::play_stage::PlayStage;
 use super::event::Event;
-use super::examine::{HostExaminer, SETTLE_WAIT};
-use super::outcome::{HostOutcome, Outcome, Problem, ResourceOutcome};
-use super::{ConnectedHost, DisruptionGuard, Fleet, TaskPanic, fan_out};
-use crate::model::Resource;
+use super::outcome::{HostOutcome, Problem, ResourceOutcome};
+use super::{DisruptionGuard, Fleet, TaskPanic, fan_out};
 use crate::names::HostName;
-use crate::runner::apply::verification::{skip_all, verified};
-use crate::runner::host_plan::{PlannedResource, resource_outcome};
+use crate::runner::apply::verification::skip_all;
+use crate::runner::host_plan::PlannedResource;
 use crate::transport::TransportError;
 
 /// Maximum number of attempts at a change, when the swarm's version of an object has changed
@@ -100,6 +102,8 @@ struct Applier {
     /// Time to wait for another run's lock or lease.
     pub lock_wait: Duration,
     pub failed: FailedHosts,
+    /// Names of the plays.
+    pub plays: Vec<String>,
     /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the
     /// host that did not come back: from then on no host is disrupted.
     pub disturbance: Mutex<Option<HostName>>,
@@ -108,25 +112,26 @@ struct Applier {
 }
 
 impl Applier {
-    /// Runs one play on these hosts, at most `at_once` of them at a time, and puts the outcome of
+    /// Runs one stage on these hosts, at most `at_once` of them at a time, and puts the outcome of
     /// each host into `outcomes`.
-    async fn play(
+    async fn stage(
         self: &Arc<Self>,
-        play: &str,
+        stage: PlayStage,
         tasks: Vec<(HostName, Vec<PlannedResource>)>,
         at_once: usize,
         max_fail: Option<usize>,
         outcomes: &mut indexmap::IndexMap<HostName, HostOutcome>,
     ) {
-        // `max_fail` stops hosts that have not started; active hosts finish their play.
+        // `max_fail` stops hosts that have not started; active hosts finish their stage.
         let failures = Arc::new(AtomicUsize::new(0));
         let work: Vec<(HostName, Vec<PlannedResource>, Finished)> = tasks
             .into_iter()
             .map(|(host, tasks)| (host, tasks, Finished::default()))
             .collect();
+        let stage = Arc::new(stage);
         // Hosts start in the inventory's order, the first one as the canary.
         let results = fan_out(work.clone(), at_once, |(host, tasks, finished)| {
-            let (applier, play, failures) = (self.clone(), play.to_owned(), failures.clone());
+            let (applier, stage, failures) = (self.clone(), stage.clone(), failures.clone());
             async move {
                 let failed = failures.load(Ordering::SeqCst);
                 let mut count = Count {
@@ -136,12 +141,12 @@ impl Applier {
                 let too_many = max_fail.is_some_and(|most| failed > most);
                 let outcome = if too_many {
                     skip_all(
-                        &play,
+                        &applier.plays,
                         &tasks,
                         &format!("max_fail was exceeded (failed hosts: {failed})"),
                     )
                 } else {
-                    applier.host(&play, &host, &tasks, &finished).await
+                    applier.host(&stage, &host, &tasks, &finished).await
                 };
                 count.is_fine = !outcome.failed() && outcome.unreachable.is_none();
                 outcome
@@ -151,7 +156,7 @@ impl Applier {
         for ((host, tasks, finished), result) in work.into_iter().zip(results) {
             let outcome = match result {
                 Ok(outcome) => outcome,
-                Err(panic) => self.broken(play, &host, &tasks, &finished, &panic).await,
+                Err(panic) => self.broken(&host, &tasks, &finished, &panic).await,
             };
             if outcome.failed() || outcome.is_lost() {
                 self.failed.add(&host);
@@ -160,17 +165,16 @@ impl Applier {
             whole.resources.extend(outcome.resources);
             whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
             whole.failure = outcome.failure.or(whole.failure.take());
-            // A host that was skipped, or whose task panicked, has no count for this play: the
+            // A host that was skipped, or whose task panicked, has no count for this stage: the
             // earlier count stays.
             whole.execs = whole.execs.max(outcome.execs);
         }
     }
 
     /// Returns the outcome of a host whose task panicked: completed work stays known, the rest of
-    /// the play is skipped.
+    /// the stage is skipped.
     async fn broken(
         &self,
-        play: &str,
         host: &HostName,
         tasks: &[PlannedResource],
         finished: &Finished,
@@ -186,7 +190,7 @@ impl Applier {
             .await;
         let mut resources = finished.take();
         let left = &tasks[resources.len().min(tasks.len())..];
-        resources.extend(skip_all(play, left, "skep itself failed on the host").resources);
+        resources.extend(skip_all(&self.plays, left, "skep itself failed on the host").resources);
         HostOutcome {
             failure: Some(trouble),
             resources,
@@ -196,7 +200,7 @@ impl Applier {
 
     async fn host(
         &self,
-        play: &str,
+        stage: &PlayStage,
         name: &HostName,
         tasks: &[PlannedResource],
         finished: &Finished,
@@ -204,7 +208,7 @@ impl Applier {
         let mut outcome = HostOutcome::default();
         let connected = tokio::select! {
             connected = self.fleet.host(name) => connected,
-            () = self.stop.cancelled() => return skip_all(play, tasks, INTERRUPTED),
+            () = self.stop.cancelled() => return skip_all(&self.plays, tasks, INTERRUPTED),
         };
         let host = match connected {
             Ok(host) => host,
@@ -213,7 +217,7 @@ impl Applier {
                 return outcome;
             }
         };
-        let ended = self.resources(play, &host, tasks, finished).await;
+        let ended = self.resources(stage, &host, tasks, finished).await;
         outcome.resources = finished.take();
         if let Err(error) = ended {
             self.lost(&mut outcome, name, &error).await;
@@ -232,7 +236,7 @@ impl Applier {
         let left = &tasks[outcome.resources.len().min(tasks.len())..];
         outcome
             .resources
-            .extend(skip_all(play, left, because).resources);
+            .extend(skip_all(&self.plays, left, because).resources);
         outcome.execs = host.execs();
         self.fleet
             .events()
@@ -254,97 +258,5 @@ impl Applier {
                 trouble,
             })
             .await;
-    }
-
-    /// Applies all resources of one host in order and puts their outcomes into `finished`. Ends
-    /// early at the first failure.
-    async fn resources(
-        &self,
-        play: &str,
-        host: &ConnectedHost,
-        tasks: &[PlannedResource],
-        finished: &Finished,
-    ) -> Result<(), TransportError> {
-        let resources: Vec<Arc<dyn Resource>> =
-            tasks.iter().map(|task| task.resource.clone()).collect();
-        let mut look = tokio::select! {
-            look = HostExaminer::gather(&self.fleet, host, &resources, None) => look?,
-            () = self.stop.cancelled() => return Ok(()),
-        };
-        for (index, task) in tasks.iter().enumerate() {
-            if self.stop.is_cancelled() {
-                return Ok(());
-            }
-            let one = std::slice::from_ref(&task.resource);
-            let settled = tokio::select! {
-                settled = look.examine_settled(one, SETTLE_WAIT) => settled?,
-                () = self.stop.cancelled() => return Ok(()),
-            };
-            let mut examined = settled.into_iter().next().unwrap_or(Ok(None));
-            let mut result = resource_outcome(play, task.resource.id(), &examined);
-            let mut attempt = 0;
-            while let Ok(Some(change)) = &examined {
-                // An interrupt during a retry, too, ends the work.
-                if self.stop.is_cancelled() {
-                    return Ok(());
-                }
-                attempt += 1;
-                let acted = self.change(host, task, change).await;
-                if let Ok(AttemptOutcome::Again(why)) = acted
-                    && attempt < MOST_ATTEMPTS
-                {
-                    look =
-                        HostExaminer::gather(&self.fleet, host, &resources[index..], None).await?;
-                    examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
-                    result = resource_outcome(play, task.resource.id(), &examined);
-                    // The managers did make the requested change, although they answered too late.
-                    if matches!((why, &examined), (Retry::NoQuorum, Ok(None))) {
-                        result.outcome = Outcome::Changed;
-                    }
-                    continue;
-                }
-                result.outcome = match acted {
-                    Ok(acted) => {
-                        // One gather is both the verification of this resource and the plan of the
-                        // next ones.
-                        look = HostExaminer::gather(&self.fleet, host, &resources[index..], None)
-                            .await?;
-                        let after = tokio::select! {
-                            after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
-                            // What the Engine reports in transition is no verification.
-                            () = self.stop.cancelled() => look.examine(one).await?.pop().unwrap_or(Ok(None)),
-                        };
-                        verified(&after, change, acted)
-                    }
-                    Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },
-                    // Nothing was done: this resource is skipped together with the later ones.
-                    Err(HostStop::Interrupted) => return Ok(()),
-                    Err(HostStop::Lost(error)) => {
-                        result.outcome = Outcome::Failed {
-                            why: error.to_string(),
-                            hint: error.hint(),
-                        };
-                        self.finish(host, &result, finished).await;
-                        return Err(error);
-                    }
-                };
-                break;
-            }
-            let failed = matches!(result.outcome, Outcome::Failed { .. });
-            self.finish(host, &result, finished).await;
-            if failed {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    async fn finish(&self, host: &ConnectedHost, result: &ResourceOutcome, finished: &Finished) {
-        let event = Event::ResourceFinished {
-            host: host.name().clone(),
-            result: result.clone(),
-        };
-        self.fleet.events().send(event).await;
-        finished.push(result.clone());
     }
 }

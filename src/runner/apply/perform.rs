@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::runner::{ConnectedHost, DockerReader as _, Fleet};
-use crate::transport::{Exec, Privilege, StepLock, TransportError};
+use crate::transport::{Exec, ExecOutput, Privilege, StepLock, TransportError};
 
 /// Start of every script: stop at the first failure, messages in English, files not writable by
 /// others. A shell that is ended by a signal does not run its EXIT trap, and would leave partly
@@ -58,9 +58,11 @@ pub(super) async fn perform(
         stop,
         failed,
     } = context;
+    if let Some(exec) = exec_of(step, lock) {
+        return step_result(step, host.run_step(permit, exec).await);
+    }
     match &step.act {
-        Operation::Script(script) => run_script(permit, host, script, lock).await,
-        Operation::WriteFile(file) => write_file(permit, host, file, lock).await,
+        Operation::Script(_) | Operation::WriteFile(_) => Err(StepError::NotKnown),
         Operation::DockerApi(call) => call_engine(permit, fleet, host, call).await,
         Operation::Image(call) => super::image::send(permit, host, call).await,
         Operation::Wait(wait) => tokio::select! {
@@ -121,12 +123,16 @@ impl<'a> ScriptInput<'a> {
     }
 }
 
-async fn run_script(
-    permit: &Permit,
-    host: &ConnectedHost,
-    script: &RunScript,
-    lock: Option<StepLock>,
-) -> Result<(), StepError> {
+/// Returns the command of a step that runs on the host itself; `None` for every other step.
+pub(super) fn exec_of(step: &Step, lock: Option<StepLock>) -> Option<Exec> {
+    match &step.act {
+        Operation::Script(script) => Some(script_exec(script, lock)),
+        Operation::WriteFile(file) => Some(file_exec(file, lock)),
+        _ => None,
+    }
+}
+
+fn script_exec(script: &RunScript, lock: Option<StepLock>) -> Exec {
     let ScriptInput {
         before,
         after,
@@ -137,33 +143,48 @@ async fn run_script(
         .map(str::to_owned)
         .into_iter()
         .chain(script.arguments.iter().cloned());
-    let ended = run(
-        permit,
-        host,
-        Exec {
-            script: format!("{before}{PRELUDE}{}{after}", script.script).into(),
-            arguments: arguments.collect(),
-            stdin: stream.to_vec(),
-            privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
-            timeout: script.timeout,
-            lock,
-            ..Exec::root("")
-        },
-    )
-    .await;
-    match (ended, &script.user) {
-        // The host is reachable; only this account cannot run a command there.
-        (Err(StepError::Transport(TransportError::NoShell(why))), Some(user)) => {
-            Err(StepError::Failed {
-                said: format!("{user} cannot run the command: {why}"),
-            })
-        }
-        (ended, _) => ended,
+    Exec {
+        script: format!("{before}{PRELUDE}{}{after}", script.script).into(),
+        arguments: arguments.collect(),
+        stdin: stream.to_vec(),
+        privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
+        timeout: script.timeout,
+        lock,
+        ..Exec::root("")
     }
 }
 
-async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), StepError> {
-    let output = host.run_step(permit, exec).await?;
+fn file_exec(file: &WriteFile, lock: Option<StepLock>) -> Exec {
+    let (script, arguments) = file.script();
+    Exec {
+        script: format!("{PRELUDE}{script}").into(),
+        arguments,
+        stdin: file.content.clone(),
+        timeout: STEP_TIMEOUT,
+        lock,
+        ..Exec::root("")
+    }
+}
+
+/// Interprets the end of a command of a step.
+pub(super) fn step_result(
+    step: &Step,
+    result: Result<ExecOutput, TransportError>,
+) -> Result<(), StepError> {
+    let output = match (result, &step.act) {
+        // The host is reachable; only this account cannot run a command there.
+        (
+            Err(TransportError::NoShell(why)),
+            Operation::Script(RunScript {
+                user: Some(user), ..
+            }),
+        ) => {
+            return Err(StepError::Failed {
+                said: format!("{user} cannot run the command: {why}"),
+            });
+        }
+        (result, _) => result?,
+    };
     if output.success() {
         return Ok(());
     }
@@ -175,28 +196,6 @@ async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), St
     };
     let said = mask_url_passwords(&said).into_owned();
     Err(StepError::Failed { said })
-}
-
-async fn write_file(
-    permit: &Permit,
-    host: &ConnectedHost,
-    file: &WriteFile,
-    lock: Option<StepLock>,
-) -> Result<(), StepError> {
-    let (script, arguments) = file.script();
-    run(
-        permit,
-        host,
-        Exec {
-            script: format!("{PRELUDE}{script}").into(),
-            arguments,
-            stdin: file.content.clone(),
-            timeout: STEP_TIMEOUT,
-            lock,
-            ..Exec::root("")
-        },
-    )
-    .await
 }
 
 async fn call_engine(

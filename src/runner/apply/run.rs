@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::failed_hosts::FailedHosts;
 use super::locks::HostLocks;
 use super::permit::Permit;
+use super::play_stage::{PlayStage, stages};
 use super::{Applier, LeaseOwner};
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
@@ -91,6 +92,7 @@ pub async fn apply(
             lease_owner: options.owner.clone(),
             lock_wait: options.lock_wait,
             failed: FailedHosts::default(),
+            plays: work.plays.iter().map(|play| play.name.clone()).collect(),
             disturbance: tokio::sync::Mutex::default(),
             changed_nodes: std::sync::Mutex::default(),
         });
@@ -204,12 +206,12 @@ async fn play_by_play(
             tasks.insert(name, host.tasks);
         }
     }
-    for (index, play) in work.plays.iter().enumerate() {
+    for stage in stages(work) {
         let mut mine: Vec<(HostName, Vec<PlannedResource>)> = Vec::new();
         for (name, tasks) in &tasks {
             let tasks: Vec<PlannedResource> = tasks
                 .iter()
-                .filter(|task| task.play == index)
+                .filter(|task| stage.contains(&task.play))
                 .cloned()
                 .collect();
             let host = hosts.entry(name.clone()).or_default();
@@ -220,7 +222,7 @@ async fn play_by_play(
             match skip_reason(host).or(interrupted) {
                 Some(because) => host
                     .resources
-                    .extend(skip_all(&play.name, &tasks, because).resources),
+                    .extend(skip_all(&applier.plays, &tasks, because).resources),
                 None if tasks.is_empty() => {}
                 None => mine.push((name.clone(), tasks)),
             }
@@ -228,18 +230,19 @@ async fn play_by_play(
         if mine.is_empty() {
             continue;
         }
-        let names = mine.iter().map(|(name, _)| name.clone()).collect();
+        let staged = stage.iter().map(|index| {
+            let takes_part = |(name, tasks): &(HostName, Vec<PlannedResource>)| {
+                let is_there = tasks.iter().any(|task| task.play == *index);
+                is_there.then(|| name.clone())
+            };
+            let hosts = mine.iter().filter_map(takes_part).collect();
+            (*index, work.plays[*index].name.clone(), hosts)
+        });
+        let first_play = &work.plays[stage[0]];
+        let at_once = first_play.serial.unwrap_or(forks).min(forks);
+        let staged = PlayStage::new(staged.collect::<Vec<_>>());
         applier
-            .fleet
-            .events()
-            .send(Event::PlayStarted {
-                play: play.name.clone(),
-                hosts: names,
-            })
-            .await;
-        let at_once = play.serial.unwrap_or(forks).min(forks);
-        applier
-            .play(&play.name, mine, at_once, play.max_fail, &mut hosts)
+            .stage(staged, mine, at_once, first_play.max_fail, &mut hosts)
             .await;
     }
     RunSummary {

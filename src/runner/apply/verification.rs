@@ -48,13 +48,14 @@ fn still(field: &FieldChange) -> String {
     }
 }
 
-/// Returns an outcome in which all of these resources are skipped.
-pub(super) fn skip_all(play: &str, tasks: &[PlannedResource], because: &str) -> HostOutcome {
+/// Returns an outcome in which all of these resources are skipped. `plays` are the names of the
+/// plays.
+pub(super) fn skip_all(plays: &[String], tasks: &[PlannedResource], because: &str) -> HostOutcome {
     let resources = tasks
         .iter()
         .map(|task| {
             ResourceOutcome::new(
-                play,
+                plays.get(task.play).map_or("", String::as_str),
                 task.resource.id(),
                 Outcome::Skipped {
                     because: because.to_owned(),

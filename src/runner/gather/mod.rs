@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use self::script::ScriptSection;
 use super::{ConnectedHost, Fleet, ReadCache};
 use crate::model::{
     DockerQuery, HostAnswers, ProbeError, Query, QueryAnswer, ShellQuery, StackQuestion,
     ValueSource,
 };
 use crate::names::HostName;
-use crate::transport::TransportError;
+use crate::transport::{Exec, ExecOutput, TransportError};
 
 /// Limit of time for one gather: apt's simulation on a slow disk is the longest part.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -44,19 +45,50 @@ pub async fn gather(
     for query in queries {
         sources.add(query);
     }
-    let (from_shell, from_docker, from_here, from_previews, from_other_hosts) = tokio::join!(
+    let (from_shell, others) = tokio::join!(
         query_shell(host, &sources.shell),
+        query_others(fleet, round, host, &sources)
+    );
+    let mut answers = from_shell?;
+    answers.merge(others);
+    Ok(answers)
+}
+
+/// Asks everything but the host's own shell, whose answers are in `output` already.
+pub(super) async fn gather_beside(
+    fleet: &Fleet,
+    round: &ReadCache,
+    host: &ConnectedHost,
+    queries: &BTreeSet<Query>,
+    reading: &ShellReading,
+    output: &ExecOutput,
+) -> HostAnswers {
+    let mut sources = QuerySources::default();
+    for query in queries {
+        sources.add(query);
+    }
+    let mut answers = reading.answers(output);
+    answers.merge(query_others(fleet, round, host, &sources).await);
+    answers
+}
+
+async fn query_others(
+    fleet: &Fleet,
+    round: &ReadCache,
+    host: &ConnectedHost,
+    sources: &QuerySources<'_>,
+) -> HostAnswers {
+    let (from_docker, from_here, from_previews, from_other_hosts) = tokio::join!(
         query_docker_api(fleet, round, host, &sources.docker),
         query_local_values(fleet, &sources.local),
         stacks::query_stacks(fleet, &sources.previews),
         other_hosts::query_other_hosts(fleet, &sources.other_hosts)
     );
-    let mut answers = from_shell?;
-    answers.merge(from_docker);
+    let mut answers = from_docker;
     answers.merge(from_here);
     answers.merge(from_previews);
     answers.merge(from_other_hosts);
-    Ok(answers)
+    answers
 }
 
 /// The queries of a host, by the source that answers them.
@@ -88,35 +120,82 @@ async fn query_shell(
     if queries.is_empty() {
         return Ok(HostAnswers::default());
     }
-    let marker = format!("skep-{:032x}", rand::random::<u128>());
-    let sections = script::sections(queries);
+    let reading = ShellReading::new(queries.iter().copied());
     let output = host
-        .run_gather_script(script::text(&marker, &sections), GATHER_TIMEOUT)
+        .run_gather_script(reading.script(), GATHER_TIMEOUT)
         .await?;
-    let framed = output::split(&marker, &output.stdout);
-    let mut answers = HostAnswers::default();
-    for (index, section) in sections.iter().enumerate() {
-        match framed.get(&index) {
-            Some(frame) => parse::answer(section, frame, &mut answers),
-            None => {
-                for query in section.queries() {
-                    let why = format!(
-                        "the answer did not arrive whole (status {}): {}",
-                        output.status,
-                        output.stderr_tail()
-                    );
-                    answers.insert(
-                        Query::Shell(query.clone()),
-                        Err(ProbeError::Failed {
-                            what: format!("{query:?}"),
-                            why,
-                        }),
-                    );
+    Ok(reading.answers(&output))
+}
+
+/// Queries that one script answers.
+pub(super) struct ShellReading {
+    marker: String,
+    queries: Vec<ShellQuery>,
+}
+
+impl ShellReading {
+    /// Returns the reading of these queries, each of them once.
+    pub(super) fn new<'a>(queries: impl IntoIterator<Item = &'a ShellQuery>) -> Self {
+        Self {
+            marker: format!("skep-{:032x}", rand::random::<u128>()),
+            queries: queries.into_iter().cloned().collect(),
+        }
+    }
+
+    /// Returns the reading of those of the queries that the host's shell answers.
+    pub(super) fn of(queries: &BTreeSet<Query>) -> Self {
+        Self::new(queries.iter().filter_map(|query| match query {
+            Query::Shell(query) => Some(query),
+            _ => None,
+        }))
+    }
+
+    /// Returns the script, and its time limit.
+    pub(super) fn exec(&self) -> Exec {
+        Exec {
+            timeout: GATHER_TIMEOUT,
+            ..Exec::root(self.script())
+        }
+    }
+
+    fn sections(&self) -> Vec<ScriptSection<'_>> {
+        script::sections(&self.queries.iter().collect::<Vec<_>>())
+    }
+
+    fn script(&self) -> String {
+        if self.queries.is_empty() {
+            return ":".into();
+        }
+        script::text(&self.marker, &self.sections())
+    }
+
+    /// Reads the output of the script.
+    fn answers(&self, output: &ExecOutput) -> HostAnswers {
+        let framed = output::split(&self.marker, &output.stdout);
+        let mut answers = HostAnswers::default();
+        for (index, section) in self.sections().iter().enumerate() {
+            match framed.get(&index) {
+                Some(frame) => parse::answer(section, frame, &mut answers),
+                None => {
+                    for query in section.queries() {
+                        let why = format!(
+                            "the answer did not arrive whole (status {}): {}",
+                            output.status,
+                            output.stderr_tail()
+                        );
+                        answers.insert(
+                            Query::Shell(query.clone()),
+                            Err(ProbeError::Failed {
+                                what: format!("{query:?}"),
+                                why,
+                            }),
+                        );
+                    }
                 }
             }
         }
+        answers
     }
-    Ok(answers)
 }
 
 /// What the operator's own machine knows.

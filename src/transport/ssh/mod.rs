@@ -200,7 +200,7 @@ impl SshConnection {
         };
         self.elevation.check(&Privilege::Root)?;
         let watch = BatchWatch::new(mark, batch.progress.clone());
-        let limits: Vec<Duration> = batch.steps.iter().map(|step| step.timeout).collect();
+        let limits: Vec<Duration> = batch.steps().map(|(_, step)| step.timeout).collect();
         let exec = Exec {
             timeout: limits.iter().sum::<Duration>() + batch.reading.timeout,
             output_limit: batch.reading.output_limit,
@@ -230,13 +230,13 @@ impl SshConnection {
 
     /// Tells the shell of a batch that the run was interrupted: no further step begins.
     async fn hold_back(&self, batch: &StepBatch) {
-        let Some(lock) = batch.steps.first().and_then(|step| step.lock.as_ref()) else {
+        let Some(lock) = batch.lock() else {
             return;
         };
         let exec = Exec {
             arguments: vec![lock.path.clone(), lock.token.clone()],
             timeout: Duration::from_secs(30),
-            ..Exec::root(HOLD_BACK)
+            ..Exec::root(bootstrap::step_lock::HOLD_BACK)
         };
         if let Err(error) = self.run(exec).await {
             tracing::debug!(%error, "the batch was not held back");
@@ -301,13 +301,6 @@ impl SshConnection {
         ))
     }
 }
-
-/// Marks the folder of the lock `$1` for the shell of a batch, if the run with the token `$2` has
-/// it. The mark ends together with the lock.
-const HOLD_BACK: &str = r#"
-IFS= read -r token <"$1/owner" && [ "$token" = "$2" ] || exit 1
-umask 077; : >"$1/stop"
-"#;
 
 /// Returns the error of a step that did not run because of its lock; any other output unchanged.
 fn lock_refusal(output: ExecOutput, mark: u128) -> Result<ExecOutput, TransportError> {

@@ -42,9 +42,10 @@ fn step(lock: &StepLock, script: impl Into<String>) -> Exec {
     }
 }
 
+/// Returns a batch of changes with one step each.
 fn batch(steps: Vec<Exec>) -> StepBatch {
     StepBatch {
-        steps,
+        changes: steps.into_iter().map(|step| vec![step]).collect(),
         reading: Exec::root("printf 'read '; cat; echo \"it's the end\""),
         progress: None,
     }
@@ -98,7 +99,7 @@ fn run(batch: &StepBatch) -> BatchOutput {
         stdout: strip(&output.stdout, Some(&watch)),
         stderr: strip(&output.stderr, None),
     };
-    let limits: Vec<Duration> = batch.steps.iter().map(|step| step.timeout).collect();
+    let limits: Vec<Duration> = batch.steps().map(|(_, step)| step.timeout).collect();
     watch.read(Ok(result), &limits, MARK)
 }
 
@@ -213,7 +214,7 @@ fn a_step_has_its_own_time_limit() {
 }
 
 #[test]
-fn an_interrupt_ends_the_batch_before_the_next_step() {
+fn an_interrupt_ends_the_batch_before_the_next_change() {
     let folder = tempfile::tempdir().unwrap();
     let lock = lock_in(folder.path());
     let stop = folder.path().join("lock/stop");
@@ -222,6 +223,18 @@ fn an_interrupt_ends_the_batch_before_the_next_step() {
         step(&lock, "exit 3"),
     ]));
     assert_eq!(statuses(&output), [Ok(0)]);
+    assert!(output.interrupted && is_whole(&output));
+    // A change that has begun is completed.
+    std::fs::remove_file(&stop).unwrap();
+    let stopped = || step(&lock, format!(": >'{}'", stop.display()));
+    let output = run(&StepBatch {
+        changes: vec![
+            vec![stopped(), step(&lock, ":")],
+            vec![step(&lock, "exit 3")],
+        ],
+        ..batch(Vec::new())
+    });
+    assert_eq!(statuses(&output), [Ok(0), Ok(0)]);
     assert!(output.interrupted && is_whole(&output));
 }
 

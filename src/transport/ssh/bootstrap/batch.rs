@@ -14,16 +14,18 @@ use crate::transport::{Exec, StepBatch, TransportError};
 /// of its text, $4 its time limit in seconds, $5 the words that run it as another account, $6 its
 /// summary.
 ///
-/// A file in the folder of the host's lock tells that the run was interrupted. The step gets
+/// A file in the folder of the host's lock tells that the run was interrupted; it is looked for
+/// before each change. The step gets
 /// neither the lock's descriptor nor the channel's standard output; its shell prints its process
 /// group and its end on descriptor 3. Bytes that it does not read are read all the same, so the
 /// next step finds its own text. The uptime shows whether the time limit was exceeded, because a
 /// script may also end with the status of `timeout`.
 const RUN_STEP: &str = r#"
+skep_go_on() {
+[ -e "$skep_lock_path/stop" ] || return 0
+printf '%s%s interrupted\n' "$skep_mark" "$1"; return 1
+}
 skep_run() {
-if [ -e "$skep_lock_path/stop" ]; then
-  printf '%s%s interrupted\n' "$skep_mark" "$1"; return 1
-fi
 printf '%s%s start\n' "$skep_mark" "$1"; printf '%s%s start\n' "$skep_mark" "$1" >&2
 read -r skep_from skep_x </proc/uptime
 if skep_lock "$6"; then
@@ -58,7 +60,7 @@ pub(in crate::transport::ssh) fn build(
     batch: &StepBatch,
     mark: u128,
 ) -> Result<Option<Bootstrap>, TransportError> {
-    let Some(lock) = batch.steps.first().and_then(|step| step.lock.as_ref()) else {
+    let Some(lock) = batch.lock() else {
         return Ok(None);
     };
     let mut script = Vec::new();
@@ -74,7 +76,7 @@ pub(in crate::transport::ssh) fn build(
         .replace("REFUSED", &step_lock::REFUSED.to_string());
     script.extend_from_slice(run_step.as_bytes());
     let mut seconds = batch.reading.timeout;
-    for (index, step) in batch.steps.iter().enumerate() {
+    for (index, (is_first, step)) in batch.steps().enumerate() {
         let run_as = match (&step.lock, &step.privilege) {
             (Some(other), Privilege::Root) if other.is_of_the_same_run(lock) => String::new(),
             (Some(other), Privilege::User(name)) if other.is_of_the_same_run(lock) => {
@@ -85,8 +87,13 @@ pub(in crate::transport::ssh) fn build(
         let summary = step.lock.as_ref().map_or("", |lock| &lock.summary);
         let text = step_text(step, index, mark)?;
         let call = format!(
-            "{}skep_run {index} {} {} {} '{run_as}' ",
+            "{}{}skep_run {index} {} {} {} '{run_as}' ",
             if index == 0 { "" } else { " && " },
+            if is_first {
+                format!("skep_go_on {index} && ")
+            } else {
+                String::new()
+            },
             text.len() + step.stdin.len(),
             text.len(),
             limit_seconds(step.timeout),

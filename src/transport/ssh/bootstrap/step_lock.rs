@@ -9,6 +9,13 @@ pub(in crate::transport::ssh) const REFUSED: i32 = 75;
 /// Time in seconds to wait for an earlier step of the host, which may be about to end.
 const PATIENCE: u64 = 10;
 
+/// Marks the folder of the lock `$1` for the shell of a batch, if the run with the token `$2` has
+/// it. The mark ends together with the lock.
+pub(in crate::transport::ssh) const HOLD_BACK: &str = r#"
+IFS= read -r token <"$1/owner" && [ "$token" = "$2" ] || exit 1
+umask 077; : >"$1/stop"
+"#;
+
 /// Returns the beginning of stderr of a command that did not run because of its lock.
 pub(in crate::transport::ssh) fn refusal_mark(mark: u128) -> String {
     format!("skep-{mark:032x}-lock ")

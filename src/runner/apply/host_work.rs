@@ -1,0 +1,205 @@
+//! The work on one host: its resources in order. Each change is planned from a reading right before
+//! it is made, and verified by the reading right after it. Changes that do not depend on one another
+//! travel together.
+
+use std::sync::Arc;
+
+use super::batch::plan_batch;
+use super::batch_run::BatchEnd;
+use super::change::{AttemptOutcome, HostStop, Retry};
+use super::play_stage::PlayStage;
+use super::verification::verified;
+use super::{Applier, Finished, MOST_ATTEMPTS};
+use crate::model::{Change, Resource};
+use crate::runner::ConnectedHost;
+use crate::runner::event::Event;
+use crate::runner::examine::{HostExaminer, SETTLE_WAIT};
+use crate::runner::host_plan::PlannedResource;
+use crate::runner::outcome::{Outcome, ResourceOutcome};
+use crate::transport::TransportError;
+
+/// State of the work after a change.
+enum ChangeEnd<'a> {
+    /// Outcomes of the resources that were worked on, and the reading after them.
+    Done(Vec<ResourceOutcome>, HostExaminer<'a>),
+    /// The run was interrupted before the change.
+    Interrupted,
+    /// The host was lost.
+    Lost(Vec<ResourceOutcome>, TransportError),
+}
+
+impl Applier {
+    /// Applies all resources of one host in order and puts their outcomes into `finished`. Ends
+    /// early at the first failure.
+    pub(super) async fn resources(
+        &self,
+        stage: &PlayStage,
+        host: &ConnectedHost,
+        tasks: &[PlannedResource],
+        finished: &Finished,
+    ) -> Result<(), TransportError> {
+        let changes = tasks.iter().any(|task| task.change.is_some());
+        if changes {
+            // One for the work, one for the heartbeat of the lock or a stream to the Engine.
+            host.keep_prepared(2);
+        }
+        let resources = resources_of(tasks);
+        let mut look = tokio::select! {
+            look = HostExaminer::gather(&self.fleet, host, &resources, None) => look?,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        let mut index = 0;
+        while let Some(task) = tasks.get(index) {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            stage.begin(self.fleet.events(), task.play).await;
+            let one = std::slice::from_ref(&task.resource);
+            let settled = tokio::select! {
+                settled = look.examine_settled(one, SETTLE_WAIT) => settled?,
+                () = self.stop.cancelled() => return Ok(()),
+            };
+            let examined = settled.into_iter().next().unwrap_or(Ok(None));
+            let outcomes = match &examined {
+                Ok(Some(change)) => {
+                    match self
+                        .make(stage, host, &tasks[index..], change, look)
+                        .await?
+                    {
+                        ChangeEnd::Done(outcomes, next) => {
+                            look = next;
+                            outcomes
+                        }
+                        // Nothing was done: this resource is skipped together with the later ones.
+                        ChangeEnd::Interrupted => return Ok(()),
+                        ChangeEnd::Lost(outcomes, error) => {
+                            self.finish(host, outcomes, finished).await;
+                            return Err(error);
+                        }
+                    }
+                }
+                examined => vec![self.outcome_of(task, examined)],
+            };
+            index += outcomes.len();
+            let failed = outcomes
+                .iter()
+                .any(|result| matches!(result.outcome, Outcome::Failed { .. }));
+            self.finish(host, outcomes, finished).await;
+            if failed {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the change of the first task, together with those of later tasks that travel with it.
+    async fn make<'a>(
+        &'a self,
+        stage: &PlayStage,
+        host: &'a ConnectedHost,
+        tasks: &[PlannedResource],
+        change: &Change,
+        mut look: HostExaminer<'a>,
+    ) -> Result<ChangeEnd<'a>, TransportError> {
+        let task = &tasks[0];
+        let one = std::slice::from_ref(&task.resource);
+        let mut change = change.clone();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let acted = match plan_batch(tasks, &change, &look.answers) {
+                Some(batch) => {
+                    self.report_difference(host, task, &change).await;
+                    for task in &tasks[..batch.changes.len()] {
+                        stage.begin(self.fleet.events(), task.play).await;
+                    }
+                    match self.batch(host, tasks, &batch).await {
+                        Ok(BatchEnd::Done { outcomes, look }) if outcomes.is_empty() => {
+                            drop(look);
+                            return Ok(ChangeEnd::Interrupted);
+                        }
+                        Ok(BatchEnd::Done { outcomes, look }) => {
+                            return Ok(ChangeEnd::Done(outcomes, look));
+                        }
+                        Ok(BatchEnd::Lost { outcomes, error }) => {
+                            return Ok(ChangeEnd::Lost(outcomes, error));
+                        }
+                        Ok(BatchEnd::ReadAgain) => Ok(AttemptOutcome::Again(Retry::LockedBefore)),
+                        Ok(BatchEnd::Interrupted) => Err(HostStop::Interrupted),
+                        Err(stop) => Err(stop),
+                    }
+                }
+                None => self.change(host, task, &change).await,
+            };
+            let mut result = self.outcome_of(task, &Ok(Some(change.clone())));
+            result.outcome = match acted {
+                Ok(AttemptOutcome::Again(why)) if attempt < MOST_ATTEMPTS => {
+                    look =
+                        HostExaminer::gather(&self.fleet, host, &resources_of(tasks), None).await?;
+                    let examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
+                    match examined {
+                        // An interrupt during a retry, too, ends the work.
+                        Ok(Some(_)) if self.stop.is_cancelled() => {
+                            return Ok(ChangeEnd::Interrupted);
+                        }
+                        Ok(Some(again)) => {
+                            change = again;
+                            continue;
+                        }
+                        examined => {
+                            result = self.outcome_of(task, &examined);
+                            // The managers did make the requested change, although they answered
+                            // too late.
+                            if matches!((why, &examined), (Retry::NoQuorum, Ok(None))) {
+                                result.outcome = Outcome::Changed;
+                            }
+                            return Ok(ChangeEnd::Done(vec![result], look));
+                        }
+                    }
+                }
+                Ok(acted) => {
+                    // One gather is both the verification of this resource and the plan of the next
+                    // ones.
+                    look =
+                        HostExaminer::gather(&self.fleet, host, &resources_of(tasks), None).await?;
+                    let after = tokio::select! {
+                        after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
+                        // What the Engine reports in transition is no verification.
+                        () = self.stop.cancelled() => look.examine(one).await?.pop().unwrap_or(Ok(None)),
+                    };
+                    verified(&after, &change, acted)
+                }
+                Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },
+                Err(HostStop::Interrupted) => return Ok(ChangeEnd::Interrupted),
+                Err(HostStop::Lost(error)) => {
+                    result.outcome = Outcome::Failed {
+                        why: error.to_string(),
+                        hint: error.hint(),
+                    };
+                    return Ok(ChangeEnd::Lost(vec![result], error));
+                }
+            };
+            return Ok(ChangeEnd::Done(vec![result], look));
+        }
+    }
+
+    async fn finish(
+        &self,
+        host: &ConnectedHost,
+        outcomes: Vec<ResourceOutcome>,
+        finished: &Finished,
+    ) {
+        for result in outcomes {
+            let event = Event::ResourceFinished {
+                host: host.name().clone(),
+                result: result.clone(),
+            };
+            self.fleet.events().send(event).await;
+            finished.push(result);
+        }
+    }
+}
+
+fn resources_of(tasks: &[PlannedResource]) -> Vec<Arc<dyn Resource>> {
+    tasks.iter().map(|task| task.resource.clone()).collect()
+}
