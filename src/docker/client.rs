@@ -23,6 +23,9 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 /// starting answers late.
 const PING_LIMIT: Duration = Duration::from_secs(30);
 
+/// Path of the request that only tells the version.
+const PING: &str = "/_ping";
+
 /// Version of the API, such as 1.47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ApiVersion(u32, u32);
@@ -59,7 +62,8 @@ impl<'a> OutgoingRequest<'a> {
 /// connection allows.
 pub struct DockerClient {
     connection: Arc<dyn Connection>,
-    version: Mutex<ApiVersion>,
+    /// Version that both sides know; `None` before the first answer.
+    version: Mutex<Option<ApiVersion>>,
     /// Streams without a request in progress.
     idle: Mutex<Vec<RequestSender>>,
     streams: Semaphore,
@@ -104,6 +108,12 @@ impl RequestBody {
         self
     }
 
+    /// Returns true for no body and no credentials.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.registry_auth.is_none()
+    }
+
     fn to_request<'a>(
         &self,
         method: &'a Method,
@@ -133,6 +143,8 @@ impl RequestBody {
 /// An exchange that failed.
 struct FailedExchange {
     error: TransportError,
+    /// True if the stream told the error before an Engine got anything.
+    refused: bool,
     /// True if the Engine cannot have received the request.
     unsent: bool,
 }
@@ -144,33 +156,44 @@ impl DockerClient {
     /// # Errors
     /// [`TransportError::NoDocker`] when nothing answers, other errors when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
+        let (client, _) = Self::connect_with(connection, PING, PING_LIMIT).await?;
+        Ok(client)
+    }
+
+    /// Connects with the first `GET`, whose answer also tells the version: on a distant host, that
+    /// saves the round trip of a ping. Returns status and body as [`DockerClient::request`] does.
+    ///
+    /// # Errors
+    /// As [`DockerClient::connect`].
+    pub async fn connect_with(
+        connection: Arc<dyn Connection>,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<(Self, (u16, Value)), TransportError> {
+        let streams = connection.docker_streams();
         let client = Self {
-            version: Mutex::new(KNOWN_VERSION),
+            version: Mutex::new(None),
             idle: Mutex::default(),
-            streams: Semaphore::new(1),
-            connection: connection.clone(),
+            streams: Semaphore::new(streams),
+            connection,
         };
-        let first = open(&*connection).await?;
-        client.return_stream(first);
-        // A second stream is opened while the version is read: the first reads come in pairs, and
-        // distant hosts answer slowly.
-        let bearable = connection.docker_streams();
-        let ping = OutgoingRequest::new(&Method::GET, "/_ping");
-        let ping = client.exchange(&ping, PING_LIMIT);
-        let answer = if bearable > 1 {
-            let (answer, second) = tokio::join!(ping, open(&*connection));
-            second
-                .into_iter()
-                .for_each(|second| client.return_stream(second));
-            answer?
-        } else {
-            ping.await?
+        // Without a version in its path, the Engine answers by its newest one, and names it.
+        let limit = timeout.min(PING_LIMIT);
+        let get = async |path| {
+            let request = OutgoingRequest::new(&Method::GET, path);
+            client.exchange(&request, limit).await
         };
-        client.streams.add_permits(bearable.saturating_sub(1));
-        let newest = answer
-            .headers()
-            .get("api-version")
-            .and_then(|value| ApiVersion::parse(value.to_str().ok()?));
+        let answer = get(path).await?;
+        let version = |answer: &Response<Bytes>| {
+            let named = answer.headers().get("api-version")?;
+            ApiVersion::parse(named.to_str().ok()?)
+        };
+        let is_whole = version(&answer).is_some_and(|newest| newest <= KNOWN_VERSION);
+        let newest = match version(&answer) {
+            Some(newest) => Some(newest),
+            None if path == PING => None,
+            None => version(&get(PING).await?),
+        };
         let Some(newest) = newest else {
             let why = format!(
                 "the socket is served by something other than a Docker Engine (status {})",
@@ -182,7 +205,12 @@ impl DockerClient {
             });
         };
         client.speak(newest.min(KNOWN_VERSION));
-        Ok(client)
+        let answer = if is_whole || path == PING {
+            (answer.status().as_u16(), json(answer.body()))
+        } else {
+            client.request(&Method::GET, path, None, timeout).await?
+        };
+        Ok((client, answer))
     }
 
     /// Sends one request and reads the whole answer; the path has no version prefix (`/info`,
@@ -221,8 +249,8 @@ impl DockerClient {
     ) -> Result<(u16, Value), TransportError> {
         let mut renegotiated = false;
         loop {
-            let ApiVersion(major, minor) =
-                *self.version.lock().unwrap_or_else(PoisonError::into_inner);
+            let version = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
+            let ApiVersion(major, minor) = version.unwrap_or(KNOWN_VERSION);
             let versioned = format!("/v{major}.{minor}{path}");
             let answer = self
                 .exchange(&request_body.to_request(method, &versioned)?, timeout)
@@ -261,7 +289,7 @@ impl DockerClient {
     }
 
     fn speak(&self, version: ApiVersion) {
-        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
     }
 
     fn return_stream(&self, sender: RequestSender) {
@@ -306,6 +334,7 @@ impl DockerClient {
         let _permit = self.streams.acquire().await.map_err(closed)?;
         let mut resting = self.idle_stream();
         let mut again = resting.is_some();
+        let mut relearned = false;
         loop {
             // The stream is not idle during the exchange: a cancelled request drops its stream as
             // well.
@@ -333,7 +362,12 @@ impl DockerClient {
                 }
                 Ok(Err(broken)) => {
                     self.connection.docker_stream_broke();
-                    return Err(broken.error);
+                    let learned =
+                        broken.refused && self.connection.docker_stream_failed(&broken.error);
+                    if !learned || relearned {
+                        return Err(broken.error);
+                    }
+                    relearned = true;
                 }
                 Err(_) => return Err(TransportError::Timeout(timeout)),
             }
@@ -375,12 +409,9 @@ async fn send(
     sender: &mut RequestSender,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, FailedExchange> {
-    let lost = |error: &dyn std::fmt::Display| {
-        TransportError::Lost(format!("the Docker Engine closed the connection: {error}"))
-    };
     sender.ready().await.map_err(|error| FailedExchange {
-        error: lost(&error),
         unsent: true,
+        ..failed(&error)
     })?;
     let answer = sender
         .try_send_request(request)
@@ -388,8 +419,8 @@ async fn send(
         .map_err(|mut error| {
             let unsent = error.take_message().is_some();
             FailedExchange {
-                error: lost(error.error()),
                 unsent,
+                ..failed(error.error())
             }
         })?;
     let (parts, body) = answer.into_parts();
@@ -397,18 +428,42 @@ async fn send(
         .collect()
         .await
         .map_err(|error| {
-            let limit = error.is::<http_body_util::LengthLimitError>();
-            let error = if limit {
-                TransportError::TooMuchOutput(BODY_LIMIT)
+            if error.is::<http_body_util::LengthLimitError>() {
+                FailedExchange {
+                    error: TransportError::TooMuchOutput(BODY_LIMIT),
+                    refused: false,
+                    unsent: false,
+                }
             } else {
-                lost(&error)
-            };
-            FailedExchange {
-                error,
-                unsent: false,
+                failed(error.as_ref())
             }
         })?;
     Ok(Response::from_parts(parts, collected.to_bytes()))
+}
+
+/// Returns the failure of an exchange whose request may have been received. A stream that found no
+/// Engine tells so in the error of a read.
+fn failed(error: &(dyn std::error::Error + 'static)) -> FailedExchange {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let told = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<TransportError>());
+        if let Some(told) = told {
+            return FailedExchange {
+                error: told.clone(),
+                refused: true,
+                unsent: false,
+            };
+        }
+        cause = error.source();
+    }
+    FailedExchange {
+        error: TransportError::Lost(format!("the Docker Engine closed the connection: {error}")),
+        refused: false,
+        unsent: false,
+    }
 }
 
 fn is_limit(error: &TransportError) -> bool {

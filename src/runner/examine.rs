@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::event::Event;
 use super::gather::{ShellReading, gather, gather_beside};
+use super::poll_pause::PollPause;
 use super::{ConnectedHost, Fleet, ReadCache};
 use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
 use crate::transport::{ExecOutput, TransportError};
@@ -18,7 +19,7 @@ const MOST_ROUNDS: usize = 8;
 /// that joins, starts or changes its role needs some seconds; a damaged one never settles.
 pub(super) const SETTLE_WAIT: Duration = Duration::from_secs(60);
 
-/// Time between two readings of such a state.
+/// Longest time between two readings of such a state.
 const SETTLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Change of one resource, or the reason why it is unknown.
@@ -28,7 +29,7 @@ pub(super) type ExamineResult = Result<Option<Change>, ExamineError>;
 pub(super) struct HostExaminer<'a> {
     pub fleet: &'a Fleet,
     pub host: &'a ConnectedHost,
-    round: ReadCache,
+    round: Arc<ReadCache>,
     pub answers: HostAnswers,
 }
 
@@ -40,10 +41,21 @@ impl<'a> HostExaminer<'a> {
         resources: &[Arc<dyn Resource>],
         more: impl IntoIterator<Item = Query>,
     ) -> Result<Self, TransportError> {
+        Self::gather_in(Arc::default(), fleet, host, resources, more).await
+    }
+
+    /// Like [`HostExaminer::gather`], with reads that other hosts share.
+    pub(super) async fn gather_in(
+        round: Arc<ReadCache>,
+        fleet: &'a Fleet,
+        host: &'a ConnectedHost,
+        resources: &[Arc<dyn Resource>],
+        more: impl IntoIterator<Item = Query>,
+    ) -> Result<Self, TransportError> {
         let mut look = Self {
             fleet,
             host,
-            round: ReadCache::default(),
+            round,
             answers: HostAnswers::default(),
         };
         let queries = resources
@@ -64,16 +76,23 @@ impl<'a> HostExaminer<'a> {
     }
 
     /// Gathers the answers to these queries, of which the host's shell has answered its part
-    /// already.
+    /// already. `kept` answers of others than the shell are not read again.
     pub(super) async fn gather_beside(
         fleet: &'a Fleet,
         host: &'a ConnectedHost,
         queries: &BTreeSet<Query>,
         reading: &ShellReading,
         output: &ExecOutput,
+        kept: HostAnswers,
     ) -> Self {
-        let round = ReadCache::default();
-        let answers = gather_beside(fleet, &round, host, queries, reading, output).await;
+        let round = Arc::new(ReadCache::default());
+        let open = queries
+            .iter()
+            .filter(|query| !kept.contains(query))
+            .cloned()
+            .collect();
+        let mut answers = gather_beside(fleet, &round, host, &open, reading, output).await;
+        answers.merge(kept);
         Self {
             fleet,
             host,
@@ -96,21 +115,31 @@ impl<'a> HostExaminer<'a> {
         Ok(())
     }
 
+    /// Returns true if the answers so far show that one of these resources differs.
+    pub(super) fn any_differs(&self, resources: &[Arc<dyn Resource>]) -> bool {
+        resources.iter().any(|resource| {
+            let examined = resource.examine(&self.answers);
+            matches!(examined, Ok(Examination::Differs(_)))
+        })
+    }
+
+    /// Returns true if the queries of the resource were answered.
+    pub(super) fn has_answers(&self, resource: &dyn Resource) -> bool {
+        resource
+            .queries()
+            .iter()
+            .all(|query| self.answers.contains(query))
+    }
+
     /// Sends the still unanswered queries of these resources; if that needs an exec, follow-up
     /// queries of the other resources are batched into it.
     pub(super) async fn query_with_needs(
         &mut self,
         resources: &[Arc<dyn Resource>],
     ) -> Result<(), TransportError> {
-        let is_answered = |resource: &dyn Resource| {
-            resource
-                .queries()
-                .iter()
-                .all(|query| self.answers.contains(query))
-        };
         let (answered, open): (Vec<_>, Vec<_>) = resources
             .iter()
-            .partition(|resource| is_answered(resource.as_ref()));
+            .partition(|resource| self.has_answers(resource.as_ref()));
         if open.is_empty() {
             return Ok(());
         }
@@ -135,6 +164,7 @@ impl<'a> HostExaminer<'a> {
     ) -> Result<Vec<ExamineResult>, TransportError> {
         let begun = Instant::now();
         let mut is_told = false;
+        let mut pause = PollPause::up_to(SETTLE_PAUSE);
         loop {
             let results = self.examine(resources).await?;
             let Some(why) = results.iter().find_map(settling) else {
@@ -148,7 +178,7 @@ impl<'a> HostExaminer<'a> {
                 self.fleet.events().send(Event::Waiting { host, why }).await;
                 is_told = true;
             }
-            tokio::time::sleep(SETTLE_PAUSE).await;
+            tokio::time::sleep(pause.next()).await;
             self.read_again().await?;
         }
     }
@@ -156,7 +186,7 @@ impl<'a> HostExaminer<'a> {
     /// Sends every query again that was answered.
     async fn read_again(&mut self) -> Result<(), TransportError> {
         let queries = self.answers.queries();
-        self.round = ReadCache::default();
+        self.round = Arc::default();
         self.answers = HostAnswers::default();
         self.query(&queries).await
     }

@@ -145,6 +145,7 @@ pub(super) async fn plan_on_fallback(
                         playbook: Arc::clone(&play.playbook),
                         resource,
                         change: result.ok().flatten(),
+                        follow_ups: Vec::new(),
                     });
                 }
                 // Plays run in order; within a play, the cluster-scoped resources come last here.

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use tokio::sync::OnceCell;
@@ -111,7 +112,7 @@ impl Fleet {
             self.events
                 .send(Event::Connecting { host: name.clone() })
                 .await;
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             match self.connector.connect(name).await {
                 Ok(connection) => {
                     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -154,7 +155,7 @@ impl Fleet {
 
     /// Closes every connection cleanly, within at most two seconds each.
     pub async fn close(&self) {
-        let limit = std::time::Duration::from_secs(2);
+        let limit = Duration::from_secs(2);
         let hosts: Vec<Arc<ConnectedHost>> = self
             .hosts
             .values()
@@ -200,20 +201,48 @@ impl DockerReader for Fleet {
 /// number of resources that need it.
 #[derive(Default)]
 pub struct ReadCache {
-    reads: Mutex<HashMap<(HostName, String), SharedRead>>,
+    reads: Mutex<HashMap<(HostName, String), CachedRead>>,
+    /// Time for which a read is used; `None` for the whole round.
+    valid_for: Option<Duration>,
 }
 
 /// A read that the first caller makes and all others share.
 type SharedRead = Arc<OnceCell<DockerAnswer>>;
 
+struct CachedRead {
+    since: Instant,
+    read: SharedRead,
+}
+
 impl ReadCache {
+    /// Returns a cache whose reads are used for this time. Hosts that are read at the same time can
+    /// share it: a manager is not asked by each of them.
+    #[must_use]
+    pub fn valid_for(time: Duration) -> Self {
+        Self {
+            valid_for: Some(time),
+            ..Self::default()
+        }
+    }
+
     /// Returns the answer to a `GET`, from the cache or from the Engine.
     pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> DockerAnswer {
         let cell = match self.reads.lock() {
-            Ok(mut reads) => reads
-                .entry((host.clone(), path.to_owned()))
-                .or_default()
-                .clone(),
+            Ok(mut reads) => {
+                let key = (host.clone(), path.to_owned());
+                let is_old = |known: &CachedRead| {
+                    self.valid_for
+                        .is_some_and(|limit| known.since.elapsed() > limit)
+                };
+                if reads.get(&key).is_some_and(is_old) {
+                    reads.remove(&key);
+                }
+                let cached = reads.entry(key).or_insert_with(|| CachedRead {
+                    since: Instant::now(),
+                    read: SharedRead::default(),
+                });
+                cached.read.clone()
+            }
             // A poisoned lock only means that another task panicked: the cache is bypassed.
             Err(_) => Arc::default(),
         };

@@ -51,6 +51,30 @@ enum EngineSlot {
     Failed(Instant, TransportError),
 }
 
+impl EngineSlot {
+    /// Keeps a new client, or the error of the attempt; returns the rest of the result.
+    fn keep<T>(
+        &mut self,
+        connected: Result<(DockerClient, T), TransportError>,
+    ) -> Result<T, TransportError> {
+        match connected {
+            Ok((client, rest)) => {
+                *self = Self::Connected(Arc::new(client));
+                Ok(rest)
+            }
+            Err(error) => {
+                *self = Self::Failed(Instant::now(), error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Error that cannot occur: the client was kept just before.
+fn no_client() -> TransportError {
+    TransportError::Lost("there is no client of the Docker Engine".into())
+}
+
 impl ConnectedHost {
     /// Wraps a connection.
     #[must_use]
@@ -218,21 +242,27 @@ impl ConnectedHost {
     async fn client(&self) -> Result<Arc<DockerClient>, TransportError> {
         let begun = Instant::now();
         let mut slot = self.engine.lock().await;
-        match &*slot {
-            EngineSlot::Connected(client) => return Ok(client.clone()),
-            EngineSlot::Failed(when, error) if *when >= begun => return Err(error.clone()),
-            _ => {}
+        if let Some(client) = self.connected(&slot, begun)? {
+            return Ok(client);
         }
-        match DockerClient::connect(self.connection.clone()).await {
-            Ok(client) => {
-                let client = Arc::new(client);
-                *slot = EngineSlot::Connected(client.clone());
-                Ok(client)
-            }
-            Err(error) => {
-                *slot = EngineSlot::Failed(Instant::now(), error.clone());
-                Err(error)
-            }
+        let connected = DockerClient::connect(self.connection.clone()).await;
+        slot.keep(connected.map(|client| (client, ())))?;
+        self.connected(&slot, begun)?.ok_or_else(no_client)
+    }
+
+    /// Returns the client, if there is one.
+    ///
+    /// # Errors
+    /// The error of an attempt that ended after `begun`.
+    fn connected(
+        &self,
+        slot: &EngineSlot,
+        begun: Instant,
+    ) -> Result<Option<Arc<DockerClient>>, TransportError> {
+        match slot {
+            EngineSlot::Connected(client) => Ok(Some(client.clone())),
+            EngineSlot::Failed(when, error) if *when >= begun => Err(error.clone()),
+            _ => Ok(None),
         }
     }
 
@@ -252,7 +282,23 @@ impl ConnectedHost {
         request_body: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let client = self.client().await?;
+        let begun = Instant::now();
+        let mut slot = self.engine.lock().await;
+        let client = match self.connected(&slot, begun)? {
+            Some(client) => client,
+            // The first reading also finds the version.
+            None if *method == Method::GET && request_body.is_empty() => {
+                let connected =
+                    DockerClient::connect_with(self.connection.clone(), path, timeout).await;
+                return slot.keep(connected);
+            }
+            None => {
+                let connected = DockerClient::connect(self.connection.clone()).await;
+                slot.keep(connected.map(|client| (client, ())))?;
+                self.connected(&slot, begun)?.ok_or_else(no_client)?
+            }
+        };
+        drop(slot);
         let result = client.send(method, path, request_body, timeout).await;
         if result.is_err() {
             self.forget(&client).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::applied_record::AppliedRecord;
 use super::examine::ExamineResult;
 use super::outcome::{ChangeView, HostOutcome, Outcome, ResourceOutcome};
-use crate::model::{Change, ExamineError, ProbeError, Resource};
+use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
 
 /// Plan of one host.
 #[derive(Default)]
@@ -34,7 +34,26 @@ pub struct PlannedResource {
     pub resource: Arc<dyn Resource>,
     /// The forecast change, if it differs.
     pub change: Option<Change>,
+    /// Queries that depended on the first answers when the forecast was made.
+    pub follow_ups: Vec<Query>,
 }
+
+impl PlannedResource {
+    /// Notes the follow-up queries of a resource that differs.
+    pub(super) fn note_follow_ups(&mut self, answers: &HostAnswers) {
+        if self.change.is_none() {
+            return;
+        }
+        let first = answers.of(&self.resource.queries());
+        if let Ok(Examination::Needs(queries)) = self.resource.examine(&first) {
+            self.follow_ups = queries;
+        }
+    }
+}
+
+/// Number of shells that are kept ready on a host that is changed: for the work, for the lock and its
+/// heartbeat, and for a stream to the Engine.
+pub(super) const PREPARED_FOR_CHANGES: usize = 3;
 
 /// Returns the outcome of an examination, for reports.
 pub(super) fn resource_outcome(

@@ -86,6 +86,7 @@ mod tests {
             playbook: Arc::default(),
             resource: Arc::new(OfKind(kind)),
             change: None,
+            follow_ups: Vec::new(),
         };
         let tasks: Vec<PlannedResource> = kinds.iter().map(task).collect();
         let mut examined: Vec<ExamineResult> = kinds

@@ -18,6 +18,7 @@ mod missing_engine;
 mod open_directory;
 mod other_runs;
 pub mod outcome;
+mod poll_pause;
 mod read_only;
 mod run_plan;
 

@@ -85,6 +85,7 @@ mod tests {
             playbook: Arc::default(),
             resource: Arc::new(Closing(closed)),
             change: None,
+            follow_ups: Vec::new(),
         };
         closed.map(task).into()
     }

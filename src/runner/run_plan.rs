@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::examine::{ExamineResult, HostExaminer};
+use super::host_plan::PREPARED_FOR_CHANGES;
 use super::outcome::{DriftCause, HostOutcome, Outcome, Problem, ResourceOutcome};
-use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, TaskPanic, fan_out};
+use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, ReadCache, TaskPanic, fan_out};
 use crate::model::{
     DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource, ShellQuery,
 };
@@ -73,6 +74,9 @@ impl Baseline for RunPlan {
     }
 }
 
+/// Time for which the hosts of a plan share the reads of an Engine.
+const READS_VALID_FOR: Duration = Duration::from_secs(2);
+
 /// Options of a plan.
 #[derive(Clone, Copy)]
 pub struct PlanOptions<'a> {
@@ -108,15 +112,17 @@ pub async fn plan_run(
         other_runs,
         settle_wait,
     };
+    let round = Arc::new(ReadCache::valid_for(READS_VALID_FOR));
     let looked = fan_out(hosts.clone(), forks, |host| {
         let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
+        let round = round.clone();
         let cluster_check = cluster_check.cloned();
         async move {
             if stop.is_cancelled() {
                 return None;
             }
             tokio::select! {
-                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref(), waits) => Some(looked),
+                looked = plan_host(&fleet, &work, &host, round, cluster_check.as_deref(), waits) => Some(looked),
                 () = stop.cancelled() => None,
             }
         }
@@ -159,6 +165,7 @@ async fn plan_host(
     fleet: &Fleet,
     work: &ResolvedPlaybook,
     name: &HostName,
+    round: Arc<ReadCache>,
     cluster_check: Option<&dyn ClusterCheck>,
     waits: HostWaits,
 ) -> HostPlan {
@@ -166,13 +173,14 @@ async fn plan_host(
     let forecast = match fleet.host(name).await {
         Ok(host) => {
             events.send(Event::Gathering { host: name.clone() }).await;
-            let mut looked = match examine_host(fleet, &host, work, cluster_check, waits).await {
-                Ok(looked) => looked,
-                Err(error @ (TransportError::Locked { .. } | TransportError::StepRuns { .. })) => {
-                    locked_host(fleet, name, &error).await
-                }
-                Err(error) => unreachable_host(&error),
-            };
+            let mut looked =
+                match examine_host(fleet, &host, work, round, cluster_check, waits).await {
+                    Ok(looked) => looked,
+                    Err(
+                        error @ (TransportError::Locked { .. } | TransportError::StepRuns { .. }),
+                    ) => locked_host(fleet, name, &error).await,
+                    Err(error) => unreachable_host(&error),
+                };
             looked.outcome.execs = host.execs();
             looked
         }
@@ -266,6 +274,7 @@ async fn examine_host(
     fleet: &Fleet,
     host: &ConnectedHost,
     work: &ResolvedPlaybook,
+    round: Arc<ReadCache>,
     cluster_check: Option<&dyn ClusterCheck>,
     waits: HostWaits,
 ) -> Result<HostPlan, TransportError> {
@@ -290,14 +299,13 @@ async fn examine_host(
         .chain(record)
         .chain(waits.other_runs.query())
         .chain(more);
-    if deferred {
-        // A connection to the Engine begins with a command of its own.
-        let is_docker = |query: &Query| matches!(query, Query::Docker(_));
-        let reads_engine = ready.iter().any(|one| one.queries().iter().any(is_docker));
-        host.prepare_for(2 + usize::from(reads_engine));
-    }
+    // One command for each reading, and one for each stream to the Engine.
+    let is_docker = |query: &Query| matches!(query, Query::Docker(_));
+    let engine_reads = HostExaminer::queries_of(&ready);
+    let engine_reads = engine_reads.into_iter().filter(is_docker).count();
+    host.prepare_for(1 + usize::from(deferred) + engine_reads.min(2));
     let more: Vec<Query> = more.collect();
-    let mut look = HostExaminer::gather(fleet, host, &ready, more.clone()).await?;
+    let mut look = HostExaminer::gather_in(round, fleet, host, &ready, more.clone()).await?;
     let mut notes = Vec::new();
     let begun = Instant::now();
     while let Some(other) = other_run(&look.answers) {
@@ -318,12 +326,17 @@ async fn examine_host(
                 playbook: Arc::clone(&work.plays[play].playbook),
                 resource,
                 change: None,
+                follow_ups: Vec::new(),
             })),
             Err(why) => unbound.push((play, host_resource.label(), why)),
         }
     }
     let resources: Vec<Arc<dyn Resource>> =
         tasks.iter().map(|task| task.resource.clone()).collect();
+    if matches!(waits.other_runs, OtherRuns::AwaitedFor(_)) && look.any_differs(&ready) {
+        // `apply` goes on with the host as soon as the plan is confirmed.
+        host.keep_prepared(PREPARED_FOR_CHANGES);
+    }
     // Queries of deferred resources are sent in one further exec, together with the follow-up
     // queries of the other resources.
     look.query_with_needs(&resources).await?;
@@ -374,6 +387,7 @@ async fn examine_host(
         }
         outcome.resources.push(of_resource);
         task.change = result.ok().flatten();
+        task.note_follow_ups(&look.answers);
     }
     Ok(HostPlan {
         tasks,

@@ -85,12 +85,18 @@ pub struct SwarmView {
 }
 
 impl SwarmView {
-    /// Returns the queries of the first round.
+    /// Returns the queries of the first round. The nodes are read from the manager that most likely
+    /// lists them, before it is known to be one: otherwise they cost a round of their own.
     #[must_use]
     pub fn queries(host: &HostName, managers: &[HostName]) -> Vec<Query> {
-        let others = managers.iter().filter(|name| *name != host);
+        let others = || managers.iter().filter(|name| *name != host);
+        let nodes = match others().next() {
+            Some(first) => Some(Query::docker_of(first.clone(), "/nodes")),
+            None => managers.contains(host).then(|| Query::docker("/nodes")),
+        };
         std::iter::once(Query::docker("/info"))
-            .chain(others.map(|name| Query::docker_of(name.clone(), "/info")))
+            .chain(others().map(|name| Query::docker_of(name.clone(), "/info")))
+            .chain(nodes)
             .collect()
     }
 

@@ -222,6 +222,13 @@ impl HostLock {
         }
     }
 
+    /// Returns the command that frees the lock, to travel with a last step. If it succeeds, drop the
+    /// value; otherwise, [`HostLock::release`] is still needed.
+    #[must_use]
+    pub fn release_command(&self) -> Exec {
+        self.shared.command(RELEASE, &[])
+    }
+
     /// Frees the lock. A lock that was lost in the meantime stays with its new holder.
     ///
     /// # Errors
@@ -258,15 +265,18 @@ async fn beat(shared: Arc<LockState>) {
 }
 
 impl LockState {
-    async fn run(&self, body: &str, further: &[&str]) -> Result<Vec<String>, TransportError> {
+    fn command(&self, body: &str, further: &[&str]) -> Exec {
         let mut arguments = vec![self.settings.path.clone(), self.token.clone()];
         arguments.extend(further.iter().map(|&argument| argument.to_owned()));
-        let exec = Exec {
+        Exec {
             arguments,
             timeout: Duration::from_secs(30),
             ..Exec::root(format!("{PREAMBLE}{body}"))
-        };
-        let output = self.connection.exec(exec).await?;
+        }
+    }
+
+    async fn run(&self, body: &str, further: &[&str]) -> Result<Vec<String>, TransportError> {
+        let output = self.connection.exec(self.command(body, further)).await?;
         if !output.success() {
             return Err(TransportError::Lock(format!(
                 "{}: {}",

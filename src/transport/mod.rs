@@ -45,13 +45,12 @@ pub trait Connection: Send + Sync {
         batch.run_one_by_one(self, stop).await
     }
 
-    /// Opens a stream to the host's Engine: directly to its socket if the login account may use it,
-    /// otherwise through `docker system dial-stdio` as root. Never starts a stopped Engine, as a
-    /// connection to a socket of systemd would.
+    /// Opens a stream to the host's Engine, as root if the login may become root. Never starts a
+    /// stopped Engine, as a connection to a socket of systemd would.
     ///
     /// # Errors
-    /// [`TransportError::NoDocker`] when no Engine responds, other variants when the connection is
-    /// lost.
+    /// [`TransportError`] when the connection is lost. That no Engine responds may be the error of
+    /// the first read: its inner error is then [`TransportError::NoDocker`].
     async fn open_docker(&self) -> Result<DockerStream, TransportError>;
 
     /// Announces that this many commands of root follow soon, one after the other. A connection may
@@ -63,10 +62,15 @@ pub trait Connection: Send + Sync {
     /// time. This is only a hint; the default does nothing.
     fn keep_prepared(&self, _commands: usize) {}
 
-    /// Returns the maximum number of concurrent streams to the Engine, which is known once the
-    /// first stream was opened. Default 1.
+    /// Returns the maximum number of concurrent streams to the Engine. Default 1.
     fn docker_streams(&self) -> usize {
         1
+    }
+
+    /// Tells that a stream to the Engine failed before the Engine answered; returns true if another
+    /// attempt may succeed, because the reason was learned. Default false.
+    fn docker_stream_failed(&self, _error: &TransportError) -> bool {
+        false
     }
 
     /// Tells that a stream to the Engine broke: the next stream is opened only after another check

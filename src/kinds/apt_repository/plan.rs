@@ -105,8 +105,19 @@ pub(super) fn present(
     if let Some(warning) = repository.unsafe_key() {
         change = change.note(warning);
     }
+    let altered = parts.older.iter().filter(|word| word.starts_with('/'));
+    let altered: Vec<String> = altered.cloned().collect();
+    change = [repository.sources_path()]
+        .into_iter()
+        .chain(repository.key_path())
+        .chain(altered)
+        .chain(APT_FOLDERS.map(str::to_owned))
+        .fold(change, Change::altering);
     Ok(Some(change.step(parts.step(repository, content.len()))))
 }
+
+/// Folders that apt writes when it fetches package lists.
+const APT_FOLDERS: [&str; 2] = ["/var/lib/apt", "/var/cache/apt"];
 
 impl InstallParts {
     fn step(self, repository: &AptRepositoryResource, source_bytes: usize) -> Step {

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use self::former::FormerSwarm;
 use super::cluster::default_managers;
 use crate::model::{
-    Change, ExpectedMember, ForeignData, HostAnswers, HostContext, InvalidField, Observation,
-    ProbeError, Query, Refusal, ResourceKind, ShellQuery,
+    APPLIED_RECORD, Change, ExpectedMember, ForeignData, HostAnswers, HostContext, InvalidField,
+    Observation, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -161,6 +161,10 @@ impl ResourceKind for SwarmMemberResource {
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.place.host, &self.place.ours.names());
         queries.push(Query::Shell(ShellQuery::Facts));
+        if self.init {
+            // Whether the host was in another swarm before; see `former`.
+            queries.push(Query::content(APPLIED_RECORD));
+        }
         queries
     }
 

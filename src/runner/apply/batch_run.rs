@@ -2,19 +2,18 @@
 //! the reading after them, and the outcome of each resource.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::Applier;
-use super::batch::Batch;
+use super::batch::{Batch, reading_of};
 use super::change::{AttemptOutcome, HostStop, step_failure};
 use super::locks::LockAttempt;
 use super::perform::{exec_of, step_result};
 use super::step_error::StepError;
 use super::verification::verified;
-use crate::model::{Change, Resource, Step};
+use crate::model::{Change, HostAnswers, Step};
 use crate::runner::ConnectedHost;
 use crate::runner::event::Event;
 use crate::runner::examine::{ExamineResult, HostExaminer, SETTLE_WAIT};
@@ -72,13 +71,15 @@ impl BatchChange<'_> {
 }
 
 impl Applier {
-    /// Performs a batch that begins with the first of these tasks, and reads the host for all of
-    /// them again.
+    /// Performs a batch that begins with the first of these tasks, and reads the host again for the
+    /// tasks of the batch and for those that come next. `answers` are those from which it was
+    /// planned.
     pub(super) async fn batch<'a>(
         &'a self,
         host: &'a ConnectedHost,
         tasks: &[PlannedResource],
         batch: &Batch,
+        answers: &HostAnswers,
     ) -> Result<BatchEnd<'a>, HostStop> {
         let changes = changes_of(batch);
         match self
@@ -99,9 +100,8 @@ impl Applier {
             }
         }
         self.locks.check(host).await?;
-        let resources: Vec<Arc<dyn Resource>> =
-            tasks.iter().map(|task| task.resource.clone()).collect();
-        let queries = HostExaminer::queries_of(&resources);
+        let queries = reading_of(tasks, batch.changes.len());
+        let kept = batch.kept(answers);
         let reading = ShellReading::of(&queries);
         let (sender, receiver) = unbounded_channel();
         let mut steps = Vec::new();
@@ -124,12 +124,12 @@ impl Applier {
         );
         let mut look = match &output.reading {
             Ok(read) => {
-                HostExaminer::gather_beside(&self.fleet, host, &queries, &reading, read).await
+                HostExaminer::gather_beside(&self.fleet, host, &queries, &reading, read, kept).await
             }
             Err(error) if error.loses_host() => {
                 return Ok(lost(self, tasks, &changes, &output, error.clone()));
             }
-            Err(_) => match HostExaminer::gather(&self.fleet, host, &resources, None).await {
+            Err(_) => match HostExaminer::gather(&self.fleet, host, &[], queries).await {
                 Ok(look) => look,
                 Err(error) => return Ok(lost(self, tasks, &changes, &output, error)),
             },

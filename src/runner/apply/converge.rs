@@ -11,9 +11,10 @@ use super::step_error::StepError;
 use crate::docker::{ConvergenceWatch, STABLE_FOR, ServiceConvergence, list_of};
 use crate::model::{WaitForConvergence, docker_filters, stack_label};
 use crate::runner::event::Event;
+use crate::runner::poll_pause::PollPause;
 use crate::runner::{ConnectedHost, Fleet};
 
-/// Time between two readings.
+/// Longest time between two readings.
 const LOOK_STEP: Duration = Duration::from_millis(500);
 /// Time for which every reading may fail: an election of managers takes less, and a lost connection
 /// stays lost for the run.
@@ -28,6 +29,7 @@ pub(super) async fn converge(
     let started = Instant::now();
     let mut watch = ConvergenceWatch::default();
     let mut seen = started;
+    let mut pause = PollPause::up_to(LOOK_STEP);
     loop {
         let last_trouble = match list_stack(fleet, stack).await {
             Ok((services, tasks, nodes)) => {
@@ -72,7 +74,7 @@ pub(super) async fn converge(
                 hint: hint(&stack.name),
             });
         }
-        tokio::time::sleep(LOOK_STEP).await;
+        tokio::time::sleep(pause.next()).await;
     }
 }
 

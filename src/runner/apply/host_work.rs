@@ -2,19 +2,18 @@
 //! it is made, and verified by the reading right after it. Changes that do not depend on one another
 //! travel together.
 
-use std::sync::Arc;
-
-use super::batch::plan_batch;
+use super::batch::{plan_batch, reading_of};
 use super::batch_run::BatchEnd;
 use super::change::{AttemptOutcome, HostStop, Retry};
+use super::locks::LockAttempt;
 use super::play_stage::PlayStage;
 use super::verification::verified;
 use super::{Applier, Finished, MOST_ATTEMPTS};
-use crate::model::{Change, Resource};
+use crate::model::Change;
 use crate::runner::ConnectedHost;
 use crate::runner::event::Event;
 use crate::runner::examine::{HostExaminer, SETTLE_WAIT};
-use crate::runner::host_plan::PlannedResource;
+use crate::runner::host_plan::{PREPARED_FOR_CHANGES, PlannedResource};
 use crate::runner::outcome::{Outcome, ResourceOutcome};
 use crate::transport::TransportError;
 
@@ -40,13 +39,10 @@ impl Applier {
     ) -> Result<(), TransportError> {
         let changes = tasks.iter().any(|task| task.change.is_some());
         if changes {
-            // One for the work, one for the heartbeat of the lock or a stream to the Engine.
-            host.keep_prepared(2);
+            host.keep_prepared(PREPARED_FOR_CHANGES);
         }
-        let resources = resources_of(tasks);
-        let mut look = tokio::select! {
-            look = HostExaminer::gather(&self.fleet, host, &resources, None) => look?,
-            () = self.stop.cancelled() => return Ok(()),
+        let Some(mut look) = self.first_look(host, tasks, changes).await? else {
+            return Ok(());
         };
         let mut index = 0;
         while let Some(task) = tasks.get(index) {
@@ -55,6 +51,10 @@ impl Applier {
             }
             stage.begin(self.fleet.events(), task.play).await;
             let one = std::slice::from_ref(&task.resource);
+            if !look.has_answers(task.resource.as_ref()) {
+                // The reading ended before it; so do the next ones.
+                look.query(&reading_of(&tasks[index..], 0)).await?;
+            }
             let settled = tokio::select! {
                 settled = look.examine_settled(one, SETTLE_WAIT) => settled?,
                 () = self.stop.cancelled() => return Ok(()),
@@ -92,6 +92,43 @@ impl Applier {
         Ok(())
     }
 
+    /// Reads the host for its first resources, and takes its lock at the same time if changes are
+    /// expected; `None` after an interrupt.
+    async fn first_look<'a>(
+        &'a self,
+        host: &'a ConnectedHost,
+        tasks: &[PlannedResource],
+        changes: bool,
+    ) -> Result<Option<HostExaminer<'a>>, TransportError> {
+        let lock = async {
+            match changes {
+                true => {
+                    let held = self.locks.hold(&self.permit, host, self.fleet.events());
+                    held.await.ok()
+                }
+                false => None,
+            }
+        };
+        let read = HostExaminer::gather(&self.fleet, host, &[], reading_of(tasks, 0));
+        let both = async { tokio::join!(lock, read) };
+        let (lock, look) = tokio::select! {
+            both = both => both,
+            // An attempt at the lock ends by itself: one that is dropped may leave a lock.
+            () = self.stop.cancelled(), if !changes => return Ok(None),
+        };
+        match lock {
+            Some(LockAttempt::Interrupted) => Ok(None),
+            // The other run may have changed the host during the reading.
+            Some(LockAttempt::HeldAfterAnother) => {
+                let queries = reading_of(tasks, 0);
+                let look = HostExaminer::gather(&self.fleet, host, &[], queries).await?;
+                Ok(Some(look))
+            }
+            // Without the lock, the first change gets the reason.
+            Some(LockAttempt::Held) | None => look.map(Some),
+        }
+    }
+
     /// Makes the change of the first task, together with those of later tasks that travel with it.
     async fn make<'a>(
         &'a self,
@@ -113,7 +150,7 @@ impl Applier {
                     for task in &tasks[..batch.changes.len()] {
                         stage.begin(self.fleet.events(), task.play).await;
                     }
-                    match self.batch(host, tasks, &batch).await {
+                    match self.batch(host, tasks, &batch, &look.answers).await {
                         Ok(BatchEnd::Done { outcomes, look }) if outcomes.is_empty() => {
                             drop(look);
                             return Ok(ChangeEnd::Interrupted);
@@ -134,8 +171,8 @@ impl Applier {
             let mut result = self.outcome_of(task, &Ok(Some(change.clone())));
             result.outcome = match acted {
                 Ok(AttemptOutcome::Again(why)) if attempt < MOST_ATTEMPTS => {
-                    look =
-                        HostExaminer::gather(&self.fleet, host, &resources_of(tasks), None).await?;
+                    let queries = reading_of(tasks, 0);
+                    look = HostExaminer::gather(&self.fleet, host, &[], queries).await?;
                     let examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
                     match examined {
                         // An interrupt during a retry, too, ends the work.
@@ -160,8 +197,8 @@ impl Applier {
                 Ok(acted) => {
                     // One gather is both the verification of this resource and the plan of the next
                     // ones.
-                    look =
-                        HostExaminer::gather(&self.fleet, host, &resources_of(tasks), None).await?;
+                    let queries = reading_of(tasks, 1);
+                    look = HostExaminer::gather(&self.fleet, host, &[], queries).await?;
                     let after = tokio::select! {
                         after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
                         // What the Engine reports in transition is no verification.
@@ -198,8 +235,4 @@ impl Applier {
             finished.push(result);
         }
     }
-}
-
-fn resources_of(tasks: &[PlannedResource]) -> Vec<Arc<dyn Resource>> {
-    tasks.iter().map(|task| task.resource.clone()).collect()
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Permit;
 use crate::names::HostName;
 use crate::runner::{ConnectedHost, Event, EventSender, TaskPanic, fan_out};
-use crate::transport::{HostLock, StepLock, TransportError};
+use crate::transport::{Exec, HostLock, StepLock, TransportError};
 
 /// Time between two attempts at a lock.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -107,6 +107,17 @@ impl HostLocks {
     pub(super) async fn step_lock(&self, host: &HostName, summary: &str) -> Option<StepLock> {
         let held = self.held.lock().await;
         held.get(host).map(|lock| lock.step_lock(summary))
+    }
+
+    /// Returns the command that frees the host's lock behind a last step.
+    pub(super) async fn release_command(&self, host: &HostName) -> Option<Exec> {
+        let held = self.held.lock().await;
+        held.get(host).map(HostLock::release_command)
+    }
+
+    /// Forgets the lock of a host, which that command has freed.
+    pub(super) async fn released(&self, host: &HostName) {
+        self.held.lock().await.remove(host);
     }
 
     /// Returns the owner as the lock of a host shows it: `user@machine for docker01`.

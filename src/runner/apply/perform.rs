@@ -20,6 +20,7 @@ use crate::model::{
     Step, WaitForValue, WriteFile, keyed_digest,
 };
 use crate::names::HostName;
+use crate::runner::poll_pause::PollPause;
 use crate::runner::{ConnectedHost, DockerReader as _, Fleet};
 use crate::transport::{Exec, ExecOutput, Privilege, StepLock, TransportError};
 
@@ -30,7 +31,7 @@ use crate::transport::{Exec, ExecOutput, Privilege, StepLock, TransportError};
 const PRELUDE: &str =
     "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
 
-/// Time between two readings of a wait.
+/// Longest time between two readings of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
 
 /// Surroundings of a step.
@@ -326,6 +327,7 @@ async fn wait_for(
         &wait.managers
     };
     let mut seen = String::from("no answer");
+    let mut pause = PollPause::up_to(WAIT_STEP);
     loop {
         for owner in owners {
             match fleet.get(owner, &wait.path).await.json() {
@@ -361,7 +363,7 @@ async fn wait_for(
                 after: wait.deadline,
             });
         }
-        tokio::time::sleep(WAIT_STEP).await;
+        tokio::time::sleep(pause.next()).await;
     }
 }
 

@@ -7,9 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use super::failed_hosts::FailedHosts;
 use super::locks::{HostLocks, LockAttempt};
-use super::perform::{StepContext, perform};
+use super::perform::{exec_of, step_result};
 use super::permit::Permit;
 use super::step_error::StepError;
 use crate::base::path_script;
@@ -21,6 +20,7 @@ use crate::runner::host_plan::HostPlan;
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::runner::run_plan::RunPlan;
 use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
+use crate::transport::{StepBatch, TransportError};
 
 /// Writes the record `$1` of `$2` bytes, readable by root only.
 const WRITE: &str = r#"ensure_directory "${1%/*}" 0:0 0700
@@ -155,15 +155,27 @@ async fn write(
         return Ok(());
     }
     let arguments = [PATH.to_owned(), content.len().to_string()];
-    let step = Step::script(summary, path_script(WRITE), arguments);
-    let context = StepContext {
-        permit,
-        fleet,
-        lock: locks.step_lock(name, summary).await,
-        stop: &CancellationToken::new(),
-        failed: &FailedHosts::default(),
+    let step = Step::script(summary, path_script(WRITE), arguments).with_stdin(content);
+    let lock = locks.step_lock(name, summary).await;
+    let (Some(exec), Some(release)) = (exec_of(&step, lock), locks.release_command(name).await)
+    else {
+        return Err(StepError::NotKnown);
     };
-    perform(context, &host, &step.with_stdin(content)).await
+    // The work on the host is over: its lock is freed by the same command.
+    let batch = StepBatch {
+        changes: vec![vec![exec]],
+        reading: release,
+        progress: None,
+    };
+    let output = host
+        .run_batch(permit, batch, &CancellationToken::new())
+        .await;
+    if output.reading.is_ok_and(|output| output.success()) {
+        locks.released(name).await;
+    }
+    let lost = TransportError::Lost("the step did not begin".into());
+    let result = output.steps.into_iter().next().unwrap_or(Err(lost));
+    step_result(&step, result)
 }
 
 /// Returns the resources that are in sync at the end of the run.

@@ -102,17 +102,26 @@ pub async fn apply(
             first.fallbacks.clone(),
         );
         let summary = play_by_play(&applier, work, first, options.forks).await;
-        let owners = applier.owners_of_changed_nodes(&work.hosts()).await;
-        let summary = verify(
+        let hosts = work.hosts();
+        // Hosts that are read again in any case need not be found by their nodes.
+        let owners = if hosts_to_verify(&summary, &waiting, &hosts).len()
+            > hosts_to_verify(&summary, &waiting, &[]).len()
+        {
+            applier.owners_of_changed_nodes(&hosts).await
+        } else {
+            Vec::new()
+        };
+        let verified = verify(
             fleet,
             work,
             options.forks,
             stop,
             summary,
             (&waiting, &owners, &fallbacks),
-        )
-        .await;
-        conclude(fleet, &permit, &locks, &prior_records, summary, options).await
+        );
+        let (summary, baseline) = tokio::join!(verified, baseline_entries(fleet, options));
+        let known = (&prior_records, &baseline[..]);
+        conclude(fleet, &permit, &locks, known, summary, options).await
     } else if !first.interrupted && !first.has_work() {
         // No change to confirm: resources that are in sync count as applied from now on.
         let known = prior_records(&first);
@@ -122,7 +131,16 @@ pub async fn apply(
             millis: 0,
         };
         let permit = Arc::new(Permit::grant());
-        conclude(fleet, &permit, &locks, &known, summary, options).await
+        let baseline = baseline_entries(fleet, options).await;
+        conclude(
+            fleet,
+            &permit,
+            &locks,
+            (&known, &baseline),
+            summary,
+            options,
+        )
+        .await
     } else {
         RunSummary {
             interrupted: first.interrupted,
@@ -146,18 +164,17 @@ async fn conclude(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
     locks: &Arc<HostLocks>,
-    known: &HashMap<HostName, PriorRecord>,
+    (known, baseline): (&HashMap<HostName, PriorRecord>, &[BaselineEntry]),
     mut summary: RunSummary,
     options: &RunOptions,
 ) -> RunSummary {
-    let baseline_entries = baseline_entries(fleet, options).await;
     let mut panics = record_baseline(
         fleet,
         permit,
         locks,
         known,
         &summary,
-        &baseline_entries,
+        baseline,
         options.forks,
     )
     .await;
@@ -165,7 +182,11 @@ async fn conclude(
     for (host, panic) in panics {
         let trouble = Problem::internal(&host, &panic);
         let outcome = summary.hosts.entry(host.clone()).or_default();
-        outcome.failure.get_or_insert_with(|| trouble.clone());
+        // The record and the lock belong to one command, which may fail twice.
+        if outcome.failure.is_some() {
+            continue;
+        }
+        outcome.failure = Some(trouble.clone());
         fleet
             .events()
             .send(Event::HostFailed { host, trouble })

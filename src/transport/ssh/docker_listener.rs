@@ -20,7 +20,7 @@ const VALID_FOR: Duration = Duration::from_secs(1);
 /// A socket unit that listens has the state `listening`; while its service runs, the state is
 /// `running`. A stopping service leaves the socket in that state, but a connection would start the
 /// service again. Without systemd nothing is activated.
-const CHECK: &str = r#"
+pub(super) const CHECK: &str = r#"
 [ -d "$2" ] && command -v systemctl >/dev/null || exit 0
 real=$(readlink -f -- "$1") || real=$1
 units=$(systemctl show --no-pager --property=Id,ActiveState,SubState,Listen -- docker.service '*.socket') || exit 1
@@ -55,7 +55,7 @@ exit 0
 "#;
 
 /// Folder that exists if systemd runs (sd_booted(3)).
-const SYSTEMD: &str = "/run/systemd/system";
+pub(super) const SYSTEMD: &str = "/run/systemd/system";
 
 /// Time of the last positive answer of a connection.
 #[derive(Default)]

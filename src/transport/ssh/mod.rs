@@ -59,9 +59,9 @@ pub(super) use crate::transport::ssh::login_limiter::LoginLimiter;
 /// other users of the connection.
 const MOST_SESSIONS: usize = 8;
 
-/// Maximum number of concurrent streams to an Engine if a stream costs no session: a check sends
-/// about as many reads to a manager.
-const MOST_ENGINE_STREAMS: usize = 4;
+/// Maximum number of concurrent streams to an Engine: a check sends about as many reads to a manager.
+/// Each stream is a session.
+const MOST_ENGINE_STREAMS: usize = 3;
 
 /// A channel, and its permit among the sessions that the host allows.
 type SessionChannel = (Channel<Msg>, OwnedSemaphorePermit);
@@ -74,9 +74,10 @@ pub struct SshConnection {
     prepared: PreparedShells,
     elevation: Arc<Elevation>,
     docker_socket: String,
-    // True if the login account may use the Engine's socket: a stream is then forwarded, and does
-    // not count as a session.
-    docker_socket_usable: AtomicBool,
+    // True if the host has no `docker` command: streams go through sshd itself.
+    docker_direct: AtomicBool,
+    // True if the host refused a session below the usual number.
+    crowded: AtomicBool,
     docker_listener: docker_listener::ListenerCheck,
     // Ends the socket and russh's session task when it is dropped.
     guard: Arc<DropGuard>,
@@ -102,7 +103,8 @@ impl SshConnection {
             prepared: PreparedShells::default(),
             elevation: Arc::new(elevation),
             docker_socket: options.docker_socket.clone(),
-            docker_socket_usable: AtomicBool::new(false),
+            docker_direct: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             docker_listener: docker_listener::ListenerCheck::default(),
             guard: Arc::new(guard),
             new_host_key: None,
@@ -219,7 +221,7 @@ impl SshConnection {
         let result = tokio::select! {
             result = &mut running => result,
             () = stop.cancelled() => {
-                let (_, result) = tokio::join!(self.hold_back(batch), running);
+                let ((), result) = tokio::join!(self.hold_back(batch), running);
                 result
             }
         };
@@ -262,7 +264,7 @@ impl SshConnection {
     /// Starts shells of root. Does not wait for a free place: if there is none, the command itself
     /// waits.
     fn prepare(&self, shells: usize) {
-        if !self.elevation.is_possible() {
+        if !self.elevation.is_possible() || self.crowded.load(Ordering::Relaxed) {
             return;
         }
         for _ in 0..shells {
@@ -286,6 +288,9 @@ impl SshConnection {
             match self.handle.channel_open_session().await {
                 Ok(channel) => return Ok((channel, permit)),
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
+                    // No further session is opened ahead, which another command may need.
+                    self.crowded.store(true, Ordering::Relaxed);
+                    self.prepared.keep(0);
                     if self.sessions.available_permits() + 1 >= MOST_SESSIONS && tries > 3 {
                         return Err(TransportError::NoShell(format!(
                             "the host refuses to open a session ({reason:?})"
@@ -358,11 +363,24 @@ impl Connection for SshConnection {
         self.docker_listener.forget();
     }
 
+    fn docker_stream_failed(&self, error: &TransportError) -> bool {
+        match error {
+            TransportError::NoDocker { why, .. } if why == bootstrap::dial::NO_PROGRAM => {
+                !self.docker_direct.swap(true, Ordering::Relaxed)
+            }
+            error if !self.elevation.is_proven() && self.elevation.learn(error) => {
+                self.prepared.forget();
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn docker_streams(&self) -> usize {
-        if self.docker_socket_usable.load(Ordering::Relaxed) {
-            MOST_ENGINE_STREAMS
-        } else {
+        if self.crowded.load(Ordering::Relaxed) {
             1
+        } else {
+            MOST_ENGINE_STREAMS
         }
     }
 

@@ -57,26 +57,29 @@ impl WaitingShell {
     }
 
     /// Answers sudo ahead of the script, and waits until the shell is there. Returns false if there
-    /// is no shell: a script of its own then gets the reason.
-    async fn settle(&mut self, elevation: &Elevation) -> bool {
+    /// is no shell; the messages that were heard tell the reason.
+    ///
+    /// # Errors
+    /// [`TransportError::Privilege`] for a wrong password.
+    pub(super) async fn settle(&mut self, elevation: &Elevation) -> Result<bool, TransportError> {
         while let Some(dialogue) = &mut self.dialogue {
             let Some(message) = self.reader.wait().await else {
-                return false;
+                return Ok(false);
             };
             if let ChannelMsg::ExtendedData { data, ext: 1 } = &message {
-                match dialogue.follow(data, elevation) {
-                    Ok(SudoAction::Wait) => {}
-                    Ok(SudoAction::Send(line)) => drop(self.writer.data_bytes(line).await),
-                    Ok(SudoAction::Run) => self.dialogue = None,
-                    Err(_) => return false,
+                match dialogue.follow(data, elevation)? {
+                    SudoAction::Wait => {}
+                    SudoAction::Send(line) => drop(self.writer.data_bytes(line).await),
+                    SudoAction::Run => self.dialogue = None,
                 }
             }
-            if ends(&message) {
-                return false;
-            }
+            let is_over = ends(&message);
             self.heard.push(message);
+            if is_over {
+                return Ok(false);
+            }
         }
-        true
+        Ok(true)
     }
 
     /// Returns false if the shell has ended while it waited.
@@ -150,7 +153,7 @@ impl PreparedShells {
             let channel = handle.channel_open_session().await.ok()?;
             let shell = WaitingShell::start(channel, permit, &of_account, &elevation).await;
             let mut shell = shell.ok()?;
-            let usable = !settles || shell.settle(&elevation).await;
+            let usable = !settles || shell.settle(&elevation).await.unwrap_or(false);
             usable.then_some(shell)
         });
         self.lock().push(Preparation { account, starting });

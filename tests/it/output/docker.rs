@@ -51,7 +51,8 @@ fn speak(stream: UnixStream, answers: &Answers) -> std::io::Result<()> {
             .and_then(|rest| rest.split_once('/'))
         {
             Some((_, path)) => answers(&format!("{method} /{path}")),
-            None => (200, Value::Null),
+            None if path == "/_ping" => (200, Value::Null),
+            None => answers(&format!("{method} {path}")),
         };
         let body = if method == "HEAD" {
             String::new()

@@ -58,8 +58,11 @@ impl FakeDockerServer {
         streams.shutdown().await;
     }
 
+    /// Returns the requests, without those that the `docker` command makes for itself.
     pub fn seen(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        let requests = self.requests.lock().unwrap();
+        let of_skep = requests.iter().filter(|line| *line != "HEAD /_ping");
+        of_skep.cloned().collect()
     }
 
     pub fn count(&self, line: &str) -> usize {
@@ -129,7 +132,7 @@ pub fn echo(
             let echoed = serde_json::json!({ "line": line, "body": body });
             ServerReaction::Answer(
                 200,
-                "Content-Type: application/json\r\n".into(),
+                format!("Api-Version: {version}\r\nContent-Type: application/json\r\n"),
                 echoed.to_string().into_bytes(),
             )
         }

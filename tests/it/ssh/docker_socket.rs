@@ -94,6 +94,32 @@ async fn requests_use_older_api_version_of_both_sides() {
     }
 }
 
+/// The answer to the first reading also tells the version.
+#[tokio::test(flavor = "multi_thread")]
+async fn first_reading_needs_no_ping() {
+    for (engine, requests) in [
+        ("1.41", vec!["GET /info", "POST /v1.41/x"]),
+        // An answer by a version that is not known here is read again.
+        (
+            "1.53",
+            vec!["GET /info", "GET /v1.47/info", "POST /v1.47/x"],
+        ),
+    ] {
+        let sshd = Sshd::start("");
+        let server = FakeDockerServer::start(&sshd.path("engine"), echo(engine));
+        let connection = reach(&sshd, &sshd.target()).await;
+        let (client, (status, _)) = DockerClient::connect_with(connection, "/info", LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(status, 200);
+        client
+            .request(&Method::POST, "/x", None, LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(server.seen(), requests);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_new_engine_gets_its_minimum_api_version() {
     let (_sshd, server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
@@ -344,7 +370,10 @@ async fn missing_and_dead_engine_are_distinguished() {
     docker_program();
     let sshd = Sshd::start("");
     let connection = reach(&sshd, &sshd.target()).await;
-    let error = connection.open_docker().await.err().unwrap();
+    let error = DockerClient::connect(connection.clone())
+        .await
+        .err()
+        .unwrap();
     // This machine has the program, so an Engine counts as installed.
     let expected = sshd.path("engine").display().to_string() + " does not exist";
     assert_eq!(

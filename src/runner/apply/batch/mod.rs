@@ -2,10 +2,10 @@
 //! the host, that disrupt nothing, and of which none depends on an effect of an earlier one that is
 //! not known.
 
+use std::collections::BTreeSet;
+
 use super::compare::difference;
-use crate::model::{
-    Change, ChangeEffect, Disruption, Examination, HostAnswers, Operation, Query, Resource,
-};
+use crate::model::{Change, ChangeEffect, Disruption, Examination, HostAnswers, Operation, Query};
 use crate::runner::host_plan::PlannedResource;
 
 /// Maximum number of changes in a batch.
@@ -17,6 +17,23 @@ const MOST_INPUT: usize = 16 * 1024 * 1024;
 pub(super) struct Batch {
     /// The change of each resource; `None` if it is in sync.
     pub changes: Vec<Option<Change>>,
+}
+
+impl Batch {
+    /// Returns those of the answers of Engines that no change of the batch can alter.
+    pub(super) fn kept(&self, answers: &HostAnswers) -> HostAnswers {
+        let changes = self.changes.iter().flatten();
+        let mut effects = changes.map(Change::effect);
+        if effects.any(|effect| effect == ChangeEffect::Unknown) {
+            return HostAnswers::default();
+        }
+        let queries: Vec<Query> = answers
+            .queries()
+            .into_iter()
+            .filter(|query| matches!(query, Query::Docker(_)))
+            .collect();
+        answers.of(&queries)
+    }
 }
 
 /// Returns the batch that begins with the change of the first task; `None` if that change does not
@@ -42,7 +59,7 @@ pub(super) fn plan_batch(
         if !goes_on {
             break;
         }
-        match plan.examine(task.resource.as_ref()) {
+        match plan.examine(task) {
             Some(None) => plan.changes.push(None),
             Some(Some(change)) if is_forecast(task, &change) && plan.has_room(&change) => {
                 goes_on = plan.can_lead(&change);
@@ -58,6 +75,36 @@ pub(super) fn plan_batch(
     Some(Batch {
         changes: plan.changes,
     })
+}
+
+/// Returns the queries for the next tasks; the first `known` tasks were just worked on. The tasks up
+/// to the next one whose change needs a reading behind it are planned from the answers, so the
+/// follow-up queries of the forecast are sent at once. The tasks behind it, up to another such one,
+/// may be in sync by then.
+pub(super) fn reading_of(tasks: &[PlannedResource], known: usize) -> BTreeSet<Query> {
+    let ends = |task: &PlannedResource| {
+        task.change.as_ref().is_some_and(|change| {
+            !runs_on_the_host(change)
+                || change.disturbs > Disruption::Nothing
+                || change.effect() == ChangeEffect::Unknown
+        })
+    };
+    let mut queries = BTreeSet::new();
+    let mut ended = 0;
+    for (index, task) in tasks.iter().enumerate() {
+        queries.extend(task.resource.queries());
+        if index < known {
+            continue;
+        }
+        if ended == 0 {
+            queries.extend(task.follow_ups.iter().cloned());
+        }
+        ended += usize::from(ends(task));
+        if ended == 2 {
+            break;
+        }
+    }
+    queries
 }
 
 /// Returns true if the change is the one that the operator has seen.
@@ -137,8 +184,14 @@ impl BatchPlan<'_> {
     }
 
     /// Examines a resource as it will be after the changes so far. `None` if that is not known.
-    fn examine(&self, resource: &dyn Resource) -> Option<Option<Change>> {
-        let queries = resource.queries();
+    fn examine(&self, task: &PlannedResource) -> Option<Option<Change>> {
+        let mut queries = task.resource.queries();
+        let follow_ups = task.follow_ups.iter();
+        queries.extend(
+            follow_ups
+                .filter(|query| self.answers.contains(query))
+                .cloned(),
+        );
         let mut answers = self.answers.of(&queries);
         for query in &queries {
             if !self.may_differ(query) {
@@ -150,7 +203,7 @@ impl BatchPlan<'_> {
             }
             answers.merge(known);
         }
-        match resource.examine(&answers) {
+        match task.resource.examine(&answers) {
             Ok(Examination::InSync) => Some(None),
             Ok(Examination::Differs(change)) => Some(Some(change)),
             Ok(Examination::Needs(_)) | Err(_) => None,

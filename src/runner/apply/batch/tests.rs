@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Action, DisplayValue, ExamineError, PathState, PathType, QueryAnswer, ShellQuery, Step,
-    WriteFile,
+    Action, DisplayValue, ExamineError, PathState, PathType, QueryAnswer, Resource, ShellQuery,
+    Step, WriteFile,
 };
+
+type TestPlan = Box<dyn Fn(&HostAnswers) -> Option<Change> + Send + Sync>;
 
 /// A resource whose change is made from the answers.
 struct TestResource {
     id: String,
     queries: Vec<Query>,
-    plan: Box<dyn Fn(&HostAnswers) -> Option<Change> + Send + Sync>,
+    plan: TestPlan,
 }
 
 impl Resource for TestResource {
@@ -59,6 +61,7 @@ fn task(
             plan: Box::new(plan),
         }),
         change,
+        follow_ups: Vec::new(),
     }
 }
 

@@ -106,11 +106,11 @@ pub(in crate::transport::ssh) fn build(
     }
     let reading_mark = reading_mark(mark);
     script.extend_from_slice(
-        format!(
-            "\nexec </dev/null\nprintf %s '{reading_mark}'; printf %s '{reading_mark}' >&2\n(eval "
-        )
-        .as_bytes(),
+        format!("\nexec </dev/null\nprintf %s '{reading_mark}'; printf %s '{reading_mark}' >&2\n")
+            .as_bytes(),
     );
+    set_arguments(&batch.reading.arguments, &mut script)?;
+    script.extend_from_slice(b"(eval ");
     quote(&batch.reading.script, "the reading", &mut script)?;
     script.extend_from_slice(b")\n");
 

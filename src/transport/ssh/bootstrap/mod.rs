@@ -4,6 +4,7 @@
 //! script of an account, so a shell can be started before its script is known.
 
 pub(super) mod batch;
+pub(super) mod dial;
 pub(super) mod step_lock;
 
 use std::time::Duration;
