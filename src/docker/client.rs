@@ -3,7 +3,7 @@
 //! tokens and secrets.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -22,9 +22,6 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 /// Time limit for the exchange that finds the version, and for opening a stream: an Engine that is
 /// starting answers late.
 const PING_LIMIT: Duration = Duration::from_secs(30);
-
-/// Path of the request that only tells the version.
-const PING: &str = "/_ping";
 
 /// Version of the API, such as 1.47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +64,9 @@ pub struct DockerClient {
     /// Streams without a request in progress.
     idle: Mutex<Vec<RequestSender>>,
     streams: Semaphore,
+    /// Time and error of the last stream that found no Engine: it is also the result of the requests
+    /// that waited meanwhile.
+    refusal: Mutex<Option<(Instant, TransportError)>>,
 }
 
 type RequestSender = SendRequest<Full<Bytes>>;
@@ -108,12 +108,6 @@ impl RequestBody {
         self
     }
 
-    /// Returns true for no body and no credentials.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.body.is_empty() && self.registry_auth.is_none()
-    }
-
     fn to_request<'a>(
         &self,
         method: &'a Method,
@@ -150,67 +144,58 @@ struct FailedExchange {
 }
 
 impl DockerClient {
+    /// Returns a client that has not contacted the Engine yet. The answer to the first `GET` also
+    /// tells the version, which saves the round trip of a ping.
+    #[must_use]
+    pub fn new(connection: Arc<dyn Connection>) -> Self {
+        Self {
+            version: Mutex::new(None),
+            idle: Mutex::default(),
+            streams: Semaphore::new(connection.docker_streams()),
+            refusal: Mutex::default(),
+            connection,
+        }
+    }
+
     /// Connects to the Engine and chooses the API version: the older of the Engine's newest version
     /// and the newest known here.
     ///
     /// # Errors
     /// [`TransportError::NoDocker`] when nothing answers, other errors when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
-        let (client, _) = Self::connect_with(connection, PING, PING_LIMIT).await?;
+        let client = Self::new(connection);
+        client.ping().await?;
         Ok(client)
     }
 
-    /// Connects with the first `GET`, whose answer also tells the version: on a distant host, that
-    /// saves the round trip of a ping. Returns status and body as [`DockerClient::request`] does.
-    ///
-    /// # Errors
-    /// As [`DockerClient::connect`].
-    pub async fn connect_with(
-        connection: Arc<dyn Connection>,
-        path: &str,
-        timeout: Duration,
-    ) -> Result<(Self, (u16, Value)), TransportError> {
-        let streams = connection.docker_streams();
-        let client = Self {
-            version: Mutex::new(None),
-            idle: Mutex::default(),
-            streams: Semaphore::new(streams),
-            connection,
-        };
-        // Without a version in its path, the Engine answers by its newest one, and names it.
-        let limit = timeout.min(PING_LIMIT);
-        let get = async |path| {
-            let request = OutgoingRequest::new(&Method::GET, path);
-            client.exchange(&request, limit).await
-        };
-        let answer = get(path).await?;
-        let version = |answer: &Response<Bytes>| {
-            let named = answer.headers().get("api-version")?;
-            ApiVersion::parse(named.to_str().ok()?)
-        };
-        let is_whole = version(&answer).is_some_and(|newest| newest <= KNOWN_VERSION);
-        let newest = match version(&answer) {
-            Some(newest) => Some(newest),
-            None if path == PING => None,
-            None => version(&get(PING).await?),
-        };
-        let Some(newest) = newest else {
-            let why = format!(
-                "the socket is served by something other than a Docker Engine (status {})",
-                answer.status()
-            );
-            return Err(TransportError::NoDocker {
-                installed: true,
-                why,
-            });
-        };
-        client.speak(newest.min(KNOWN_VERSION));
-        let answer = if is_whole || path == PING {
-            (answer.status().as_u16(), json(answer.body()))
-        } else {
-            client.request(&Method::GET, path, None, timeout).await?
-        };
-        Ok((client, answer))
+    /// Asks the Engine for its version.
+    async fn ping(&self) -> Result<(), TransportError> {
+        let ping = OutgoingRequest::new(&Method::GET, "/_ping");
+        let answer = self.exchange(&ping, PING_LIMIT).await?;
+        if let Some(newest) = version_of(&answer) {
+            self.speak(newest.min(KNOWN_VERSION));
+            return Ok(());
+        }
+        let why = format!(
+            "the socket is served by something other than a Docker Engine (status {})",
+            answer.status()
+        );
+        Err(TransportError::NoDocker {
+            installed: true,
+            why,
+        })
+    }
+
+    /// Learns the version from the answer to a request without one. Returns false if the answer may
+    /// be that of a version that is not known here.
+    async fn learn_version(&self, answer: &Response<Bytes>) -> Result<bool, TransportError> {
+        match version_of(answer) {
+            Some(newest) => {
+                self.speak(newest.min(KNOWN_VERSION));
+                Ok(newest <= KNOWN_VERSION)
+            }
+            None => self.ping().await.map(|()| false),
+        }
     }
 
     /// Sends one request and reads the whole answer; the path has no version prefix (`/info`,
@@ -250,11 +235,21 @@ impl DockerClient {
         let mut renegotiated = false;
         loop {
             let version = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
-            let ApiVersion(major, minor) = version.unwrap_or(KNOWN_VERSION);
-            let versioned = format!("/v{major}.{minor}{path}");
+            let versioned = match version {
+                Some(ApiVersion(major, minor)) => format!("/v{major}.{minor}{path}"),
+                // Without a version in its path, the Engine answers by its newest one.
+                None if *method == Method::GET => path.to_owned(),
+                None => {
+                    self.ping().await?;
+                    continue;
+                }
+            };
             let answer = self
                 .exchange(&request_body.to_request(method, &versioned)?, timeout)
                 .await?;
+            if version.is_none() && !self.learn_version(&answer).await? {
+                continue;
+            }
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // The Engine refused the version and did not process the request: it was replaced by an
             // older or newer Engine.
@@ -331,7 +326,14 @@ impl DockerClient {
     ) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
         let closed = |_| TransportError::Lost("the streams to the Docker Engine are closed".into());
+        let begun = Instant::now();
         let _permit = self.streams.acquire().await.map_err(closed)?;
+        let refusal = || self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((when, error)) = &*refusal()
+            && *when >= begun
+        {
+            return Err(error.clone());
+        }
         let mut resting = self.idle_stream();
         let mut again = resting.is_some();
         let mut relearned = false;
@@ -365,6 +367,9 @@ impl DockerClient {
                     let learned =
                         broken.refused && self.connection.docker_stream_failed(&broken.error);
                     if !learned || relearned {
+                        if broken.refused {
+                            *refusal() = Some((Instant::now(), broken.error.clone()));
+                        }
                         return Err(broken.error);
                     }
                     relearned = true;
@@ -468,6 +473,12 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> FailedExchange {
 
 fn is_limit(error: &TransportError) -> bool {
     matches!(error, TransportError::TooMuchOutput(_))
+}
+
+/// Returns the newest version of the Engine that answered.
+fn version_of(answer: &Response<Bytes>) -> Option<ApiVersion> {
+    let named = answer.headers().get("api-version")?;
+    ApiVersion::parse(named.to_str().ok()?)
 }
 
 /// Returns true for refusals such as "client version 1.47 is too old. Minimum supported API version

@@ -90,6 +90,9 @@ pub struct Change {
     pub action: Action,
     /// Fields that differ; never empty (a change without a field could not be explained).
     pub fields: Vec<FieldChange>,
+    /// Steps that change nothing and must succeed before a disruption. They are performed before
+    /// the quorum check, so that nothing stands between its answer and the disruption.
+    pub preparation: Vec<Step>,
     /// Steps that make the change, in order.
     pub steps: Vec<Step>,
     /// Disruption that the steps cause.
@@ -110,6 +113,7 @@ impl Change {
         Self {
             action,
             fields: Vec::new(),
+            preparation: Vec::new(),
             steps: Vec::new(),
             disturbs: Disruption::Nothing,
             repeats: false,
@@ -146,6 +150,13 @@ impl Change {
     #[must_use]
     pub fn step(mut self, step: Step) -> Self {
         self.steps.push(step);
+        self
+    }
+
+    /// Adds a step that must succeed before the disruption.
+    #[must_use]
+    pub fn preparing(mut self, step: Step) -> Self {
+        self.preparation.push(step);
         self
     }
 

@@ -2,14 +2,13 @@
 //! connection.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{HeaderMap, Response};
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::Permit;
@@ -34,45 +33,11 @@ const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ConnectedHost {
     name: HostName,
     connection: Arc<dyn Connection>,
-    engine: Mutex<EngineSlot>,
+    engine: Mutex<Option<Arc<DockerClient>>>,
     /// Error of an Engine that did not answer a reading of a plan in time: later readings of plans
     /// get it at once. A step on the host clears it.
-    silence: std::sync::Mutex<Option<DockerAnswer>>,
+    silence: Mutex<Option<DockerAnswer>>,
     execs: AtomicU32,
-}
-
-/// Client of the host's Engine.
-#[derive(Default)]
-enum EngineSlot {
-    #[default]
-    Empty,
-    Connected(Arc<DockerClient>),
-    /// Time and error of the last attempt.
-    Failed(Instant, TransportError),
-}
-
-impl EngineSlot {
-    /// Keeps a new client, or the error of the attempt; returns the rest of the result.
-    fn keep<T>(
-        &mut self,
-        connected: Result<(DockerClient, T), TransportError>,
-    ) -> Result<T, TransportError> {
-        match connected {
-            Ok((client, rest)) => {
-                *self = Self::Connected(Arc::new(client));
-                Ok(rest)
-            }
-            Err(error) => {
-                *self = Self::Failed(Instant::now(), error.clone());
-                Err(error)
-            }
-        }
-    }
-}
-
-/// Error that cannot occur: the client was kept just before.
-fn no_client() -> TransportError {
-    TransportError::Lost("there is no client of the Docker Engine".into())
 }
 
 impl ConnectedHost {
@@ -83,7 +48,7 @@ impl ConnectedHost {
             name,
             connection,
             engine: Mutex::default(),
-            silence: std::sync::Mutex::default(),
+            silence: Mutex::default(),
             execs: AtomicU32::new(0),
         }
     }
@@ -106,18 +71,9 @@ impl ConnectedHost {
     ///
     /// # Errors
     /// [`TransportError`] when it is unknown how the command ended.
-    pub(super) async fn run_gather_script(
-        &self,
-        script: String,
-        timeout: Duration,
-    ) -> Result<ExecOutput, TransportError> {
+    pub(super) async fn run_gather_script(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
-        self.connection
-            .exec(Exec {
-                timeout,
-                ..Exec::root(script)
-            })
-            .await
+        self.connection.exec(exec).await
     }
 
     /// Prepares the connection for several commands; see [`Connection::prepare_for`].
@@ -228,50 +184,25 @@ impl ConnectedHost {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
-        let client = self.client().await?;
+        let client = self.client();
         let result = client.forward(method, path, headers, body, timeout).await;
         if result.is_err() {
-            self.forget(&client).await;
+            self.forget(&client);
         }
         result
     }
 
-    /// Returns the client; the first caller connects it. A failed attempt is also the result of
-    /// every caller that waited for it: an Engine that hangs costs its time limit once, regardless
-    /// of the number of callers.
-    async fn client(&self) -> Result<Arc<DockerClient>, TransportError> {
-        let begun = Instant::now();
-        let mut slot = self.engine.lock().await;
-        if let Some(client) = self.connected(&slot, begun)? {
-            return Ok(client);
-        }
-        let connected = DockerClient::connect(self.connection.clone()).await;
-        slot.keep(connected.map(|client| (client, ())))?;
-        self.connected(&slot, begun)?.ok_or_else(no_client)
-    }
-
-    /// Returns the client, if there is one.
-    ///
-    /// # Errors
-    /// The error of an attempt that ended after `begun`.
-    fn connected(
-        &self,
-        slot: &EngineSlot,
-        begun: Instant,
-    ) -> Result<Option<Arc<DockerClient>>, TransportError> {
-        match slot {
-            EngineSlot::Connected(client) => Ok(Some(client.clone())),
-            EngineSlot::Failed(when, error) if *when >= begun => Err(error.clone()),
-            _ => Ok(None),
-        }
+    /// Returns the client of the host's Engine.
+    fn client(&self) -> Arc<DockerClient> {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = || Arc::new(DockerClient::new(self.connection.clone()));
+        engine.get_or_insert_with(client).clone()
     }
 
     /// Drops the client; the next request connects again, as the Engine may have been restarted.
-    async fn forget(&self, client: &Arc<DockerClient>) {
-        let mut slot = self.engine.lock().await;
-        if matches!(&*slot, EngineSlot::Connected(current) if Arc::ptr_eq(current, client)) {
-            *slot = EngineSlot::Empty;
-        }
+    fn forget(&self, client: &Arc<DockerClient>) {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        engine.take_if(|current| Arc::ptr_eq(current, client));
     }
 
     /// Sends a request over a stream that is kept open.
@@ -282,26 +213,10 @@ impl ConnectedHost {
         request_body: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let begun = Instant::now();
-        let mut slot = self.engine.lock().await;
-        let client = match self.connected(&slot, begun)? {
-            Some(client) => client,
-            // The first reading also finds the version.
-            None if *method == Method::GET && request_body.is_empty() => {
-                let connected =
-                    DockerClient::connect_with(self.connection.clone(), path, timeout).await;
-                return slot.keep(connected);
-            }
-            None => {
-                let connected = DockerClient::connect(self.connection.clone()).await;
-                slot.keep(connected.map(|client| (client, ())))?;
-                self.connected(&slot, begun)?.ok_or_else(no_client)?
-            }
-        };
-        drop(slot);
+        let client = self.client();
         let result = client.send(method, path, request_body, timeout).await;
         if result.is_err() {
-            self.forget(&client).await;
+            self.forget(&client);
         }
         result
     }

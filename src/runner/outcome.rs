@@ -120,8 +120,9 @@ impl From<&crate::model::Change> for ChangeView {
             action: change.action,
             fields: change.fields.clone(),
             steps: change
-                .steps
+                .preparation
                 .iter()
+                .chain(&change.steps)
                 .map(|step| step.summary.clone())
                 .collect(),
             disturbs: change.disturbs,

@@ -25,7 +25,15 @@ pub async fn run_read_only(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let mut found = plan_run(
+    let ahead = async {
+        if let Some(cluster_check) = &cluster_check {
+            tokio::select! {
+                () = cluster_check.read_ahead(fleet.as_ref()) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    };
+    let planned = plan_run(
         fleet,
         work,
         work.hosts(),
@@ -37,8 +45,8 @@ pub async fn run_read_only(
             fallbacks: None,
         },
         stop,
-    )
-    .await;
+    );
+    let (mut found, ()) = tokio::join!(planned, ahead);
     let interrupted = found.interrupted;
     if let Some(forecast) = forecast.filter(|_| !interrupted) {
         note_disruptions(fleet, forecast, &mut found).await;

@@ -299,11 +299,12 @@ async fn examine_host(
         .chain(record)
         .chain(waits.other_runs.query())
         .chain(more);
-    // One command for each reading, and one for each stream to the Engine.
+    // The first reading starts its own shell. One more is for the second reading, and one for each
+    // stream to the Engine.
     let is_docker = |query: &Query| matches!(query, Query::Docker(_));
     let engine_reads = HostExaminer::queries_of(&ready);
     let engine_reads = engine_reads.into_iter().filter(is_docker).count();
-    host.prepare_for(1 + usize::from(deferred) + engine_reads.min(2));
+    host.prepare_for(usize::from(deferred) + engine_reads.min(3));
     let more: Vec<Query> = more.collect();
     let mut look = HostExaminer::gather_in(round, fleet, host, &ready, more.clone()).await?;
     let mut notes = Vec::new();

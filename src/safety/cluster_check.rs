@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::tokens::{self, TokenDigests};
 use crate::model::{Action, Disruption, DockerError, ExpectedMember, HostAnswers, Query};
@@ -41,6 +42,8 @@ struct CollectedObservations {
     members: BTreeMap<HostName, MemberObservation>,
     /// Nodes by the manager that listed them.
     nodes: BTreeMap<HostName, Vec<SwarmNode>>,
+    /// Digests of the join tokens that were read ahead.
+    tokens: BTreeMap<HostName, TokenDigests>,
 }
 
 /// Observations of the whole swarm, after every host was read.
@@ -88,6 +91,14 @@ impl SwarmCheck {
                 .map(|(host, one)| (host, one.engine))
                 .collect(),
         }
+    }
+
+    /// Returns the members that may manage the swarm.
+    fn managers(&self) -> impl Iterator<Item = &HostName> {
+        let members = self.members.iter();
+        members
+            .filter(|(_, wanted)| wanted.may_manage)
+            .map(|(host, _)| host)
     }
 
     fn heard(&self) -> MutexGuard<'_, CollectedObservations> {
@@ -206,6 +217,15 @@ impl ClusterCheck for SwarmCheck {
         );
     }
 
+    async fn read_ahead(&self, engines: &dyn DockerReader) {
+        let Some(manager) = self.managers().next() else {
+            return;
+        };
+        if let Some(tokens) = tokens_of(manager, engines).await {
+            self.heard().tokens.insert(manager.clone(), tokens);
+        }
+    }
+
     async fn findings(
         &self,
         engines: &dyn DockerReader,
@@ -220,8 +240,12 @@ impl ClusterCheck for SwarmCheck {
         let why = match self.nodes(&managers, engines).await {
             Ok((manager, nodes)) => {
                 let mut drift = cluster_drift(&sightings, &nodes, self.everything, self.now);
-                let tokens = engines.get(&manager, tokens::PATH).await;
-                if let Some(tokens) = tokens.ok().and_then(TokenDigests::read) {
+                let ahead = self.heard().tokens.get(&manager).copied();
+                let tokens = match ahead {
+                    Some(tokens) => Some(tokens),
+                    None => tokens_of(&manager, engines).await,
+                };
+                if let Some(tokens) = tokens {
                     drift
                         .fields
                         .extend(tokens.rotated(managers.iter().copied(), memory));
@@ -255,24 +279,22 @@ impl ClusterCheck for SwarmCheck {
     }
 
     async fn baseline_entries(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry> {
+        let read = self.managers().map(async |manager| {
+            let tokens = tokens_of(manager, engines).await;
+            tokens.map(|tokens| (manager, tokens))
+        });
         let mut baseline_entries = Vec::new();
-        for manager in self
-            .members
-            .iter()
-            .filter(|(_, wanted)| wanted.may_manage)
-            .map(|(host, _)| host)
-        {
-            if let Some(tokens) = engines
-                .get(manager, tokens::PATH)
-                .await
-                .ok()
-                .and_then(TokenDigests::read)
-            {
-                baseline_entries.extend(tokens.baseline_entries(manager));
-            }
+        for (manager, tokens) in join_all(read).await.into_iter().flatten() {
+            baseline_entries.extend(tokens.baseline_entries(manager));
         }
         baseline_entries
     }
+}
+
+/// Reads the join tokens of a manager.
+async fn tokens_of(manager: &HostName, engines: &dyn DockerReader) -> Option<TokenDigests> {
+    let answer = engines.get(manager, tokens::PATH).await;
+    answer.ok().and_then(TokenDigests::read)
 }
 
 fn named(outcome: Outcome) -> ResourceOutcome {

@@ -36,6 +36,9 @@ pub struct Exec {
     pub output_limit: usize,
     /// Kernel lock that a command of a step holds for as long as it runs. Default: none.
     pub lock: Option<StepLock>,
+    /// True if process lists may show the script and its arguments: it may then travel in the
+    /// command line, which saves a round trip if the connection is new. Default: false.
+    pub is_public: bool,
 }
 
 /// Kernel lock on a host that the command of a step holds. The command does not run unless the run
@@ -71,6 +74,7 @@ impl Exec {
             timeout: Duration::from_secs(60),
             output_limit: 64 * 1024 * 1024,
             lock: None,
+            is_public: false,
         }
     }
 }

@@ -16,7 +16,9 @@
     reason = "counts of hosts and bytes are far below 2^52"
 )]
 
+mod bootstrap;
 mod delay;
+mod far;
 mod figures;
 mod floor;
 mod hosts;
@@ -29,9 +31,19 @@ mod startup;
 mod swarm;
 mod work;
 
-/// The parts of `make bench`. Three other parts run by name only: `peers` needs the tools that
-/// `make bench-peers` installs, and `stacks` and `swarm` need a lab.
-const PARTS: [&str; 5] = ["startup", "hosts", "delay", "scale", "simulation"];
+/// The parts of `make bench`. `far` and `bootstrap` make a lab of bare nodes.
+const PARTS: [&str; 7] = [
+    "startup",
+    "hosts",
+    "delay",
+    "scale",
+    "simulation",
+    "far",
+    "bootstrap",
+];
+
+/// Parts that run by name only: `peers` needs the tools that `make bench-peers` installs.
+const FURTHER_PARTS: [&str; 3] = ["peers", "stacks", "swarm"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -49,10 +61,10 @@ fn main() {
         arguments.iter().map(String::as_str).collect()
     };
     for part in &parts {
-        let known = PARTS.contains(part) || matches!(*part, "peers" | "stacks" | "swarm");
+        let known = PARTS.contains(part) || FURTHER_PARTS.contains(part);
         assert!(
             known,
-            "there is no part `{part}`; there are {PARTS:?}, peers, stacks and swarm"
+            "there is no part `{part}`; there are {PARTS:?} and {FURTHER_PARTS:?}"
         );
     }
     let server = server::BenchServer::start();
@@ -70,6 +82,8 @@ fn main() {
             "scale" => hosts::run(&server, &playbook, &[250, 500, 1000], 1),
             "stacks" => stacks::run(&server),
             "swarm" => swarm::run(&server),
+            "far" => far::run(&server),
+            "bootstrap" => bootstrap::run(&server),
             "simulation" => simulation::run(&server, &playbook),
             _ => peers::run(&server, &playbook),
         }

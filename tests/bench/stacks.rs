@@ -160,7 +160,7 @@ fn tunnel(near: &str, socket: &str) -> SshTunnel {
 }
 
 fn round_trips(server: &BenchServer, near: &str, playbook: &str) {
-    let (far, relays) = relayed(server, near);
+    let (far, relays) = relayed(server, near, ROUND_TRIP);
     let (mut nears, mut fars, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..=RUNS {
         let one = timed(&mut check(server, near, playbook), &[0]).0;

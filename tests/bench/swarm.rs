@@ -22,24 +22,22 @@ impl BenchEnvironment {
     /// Starts nodes with root access, with an inventory that is written to `inventory`; `more` are
     /// further arguments.
     pub(super) fn up(part: &str, inventory: &str, more: &[&str]) -> Self {
+        Self::bare(part, inventory, &[&["--user", "root"], more].concat())
+    }
+
+    /// Starts bare nodes whose account uses sudo.
+    pub(super) fn bare(part: &str, inventory: &str, more: &[&str]) -> Self {
         let lot = Self {
             name: format!("t{}-{part}", std::process::id()),
         };
-        must(
-            skep()
-                .args([
-                    "lab",
-                    "up",
-                    "--name",
-                    &lot.name,
-                    "--user",
-                    "root",
-                    "--inventory",
-                    inventory,
-                ])
-                .args(more),
-        );
+        let up = ["lab", "up", "--name", &lot.name, "--inventory", inventory];
+        must(skep().args(up).args(more));
         lot
+    }
+
+    /// Returns the name of a node's container.
+    pub(super) fn container(&self, node: &str) -> String {
+        format!("skep-{}-{node}", self.name)
     }
 
     /// Loads an image of the lab into all nodes, as `NAME:lab`.
@@ -73,7 +71,7 @@ pub fn run(server: &BenchServer) {
     let near = server.path("near.toml");
     let _lot = BenchEnvironment::up("bench", &near, &[]);
     must(skep().args(["apply", "--yes", "-i", &near, PLAYBOOK]));
-    let (far, relays) = relayed(server, &near);
+    let (far, relays) = relayed(server, &near, ROUND_TRIP);
     let check = |inventory: &str| {
         let mut command = skep();
         command
@@ -109,7 +107,11 @@ pub fn run(server: &BenchServer) {
 }
 
 /// Writes the same inventory with a relay for each host.
-pub(super) fn relayed(server: &BenchServer, near: &str) -> (String, Vec<(String, DelayProxy)>) {
+pub(super) fn relayed(
+    server: &BenchServer,
+    near: &str,
+    round_trip: Duration,
+) -> (String, Vec<(String, DelayProxy)>) {
     let mut table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let defaults = table["defaults"].as_table_mut().unwrap();
     // Each relay is another address with the key of its node.
@@ -121,7 +123,7 @@ pub(super) fn relayed(server: &BenchServer, near: &str) -> (String, Vec<(String,
         let relay = DelayProxy::to(
             host["address"].as_str().unwrap().parse().unwrap(),
             22,
-            ROUND_TRIP,
+            round_trip,
         );
         host.insert("address".into(), "127.0.0.1".into());
         host.insert("port".into(), i64::from(relay.port()).into());

@@ -25,7 +25,8 @@ fn only_reads(trace: &Trace, programs: &[&str]) {
     let asked: Vec<&String> = trace
         .requests
         .iter()
-        .filter(|request| !request.starts_with("GET /"))
+        // The `docker` command, which relays the requests, pings the Engine.
+        .filter(|request| !request.starts_with("GET /") && *request != "HEAD /_ping")
         .collect();
     assert!(asked.is_empty(), "the Engine was asked to act: {asked:?}");
 }

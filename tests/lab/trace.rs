@@ -80,13 +80,11 @@ pub fn while_traced(lab: &TestLab, node: &str, work: impl FnOnce()) -> Trace {
 /// is printed in two halves.
 fn read(text: &str) -> Trace {
     let mut trace = Trace::default();
-    // Process and descriptor of each open connection to the Engine.
-    let mut engine: BTreeSet<(&str, &str)> = BTreeSet::new();
+    // The open connections to the Engine, by the numbers of their sockets: a thread of `docker` may
+    // write what another one has opened.
+    let mut engine: BTreeSet<&str> = BTreeSet::new();
     for line in text.lines() {
-        let Some((process, call)) = line
-            .split_once(' ')
-            .map(|(process, rest)| (process, rest.trim_start()))
-        else {
+        let Some(call) = line.split_once(' ').map(|(_, rest)| rest.trim_start()) else {
             continue;
         };
         let Some((name, arguments)) = call.split_once('(') else {
@@ -98,7 +96,7 @@ fn read(text: &str) -> Trace {
         {
             continue;
         }
-        let descriptor = arguments.split(['<', ',', ')']).next().unwrap_or_default();
+        let socket = socket_of(arguments);
         match name {
             "execve" if !line.contains("ENOENT") => {
                 trace.programs.insert(
@@ -117,16 +115,18 @@ fn read(text: &str) -> Trace {
                     .map(quoted)
                     .unwrap_or_default();
                 if path.ends_with("/docker.sock") {
-                    engine.insert((process, descriptor));
+                    engine.extend(socket);
                 } else if !SOCKETS.iter().any(|known| path.starts_with(known)) {
                     trace.writes.push(line.to_owned());
                 }
             }
             "close" => {
-                engine.remove(&(process, descriptor));
+                if let Some(socket) = socket {
+                    engine.remove(socket);
+                }
             }
             "write" | "writev" | "sendto" | "sendmsg"
-                if engine.contains(&(process, descriptor)) =>
+                if socket.is_some_and(|socket| engine.contains(socket)) =>
             {
                 let request = quoted(arguments).split("\\r\\n").next().unwrap_or_default();
                 trace
@@ -150,6 +150,14 @@ fn read(text: &str) -> Trace {
         }
     }
     trace
+}
+
+/// Returns the number of the Unix socket that the first descriptor is: strace prints
+/// `3<UNIX-STREAM:[12345->12346]>`.
+fn socket_of(arguments: &str) -> Option<&str> {
+    let descriptor = arguments.split([',', ')']).next()?;
+    let (_, rest) = descriptor.split_once("<UNIX-STREAM:[")?;
+    rest.split(['-', ']', ',']).next()
 }
 
 fn opens_for_writing(arguments: &str) -> bool {

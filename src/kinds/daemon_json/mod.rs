@@ -37,6 +37,7 @@ const UNFINISHED: [&str; 2] = [
     "/etc/docker/daemon.json.skep-old",
 ];
 const SWAP: &str = include_str!("swap.sh");
+const VALIDATE: &str = include_str!("validate.sh");
 /// Time limit within which the Engine must answer again after its start or a reload, in seconds.
 const PATIENCE: u64 = 60;
 /// Time limit for the stop of the Engine, in seconds: systemd ends it after 90 s.
@@ -300,6 +301,16 @@ impl ResourceKind for DaemonJsonResource {
             "none" => format!("write {PATH}"),
             mode => format!("write {PATH} and {mode} the Engine"),
         };
+        if mode == "restart" {
+            let arguments = [
+                PATH.to_owned(),
+                content.len().to_string(),
+                PATIENCE.to_string(),
+            ];
+            let summary = format!("validate the new {PATH}");
+            change = change
+                .preparing(Step::script(summary, VALIDATE, arguments).with_stdin(content.clone()));
+        }
         let record = document::write(&document::masked(&self.wanted));
         let stdin = [content, record].concat();
         Ok(Some(

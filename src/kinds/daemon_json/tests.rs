@@ -295,6 +295,11 @@ fn reloads_an_engine_that_runs_with_an_older_file() {
     .unwrap()
     .unwrap();
     assert_eq!(change.disturbs, Disruption::EngineRestart);
+    assert_eq!(
+        change.preparation.len(),
+        1,
+        "the new file is validated first"
+    );
 }
 
 #[test]
@@ -492,11 +497,47 @@ fn lost_reload_restores_the_old_file_without_a_restart() {
     );
 }
 
+/// Before a restart, a step of its own validates: nothing stands between the quorum check and the
+/// restart.
+#[test]
+fn a_restart_is_prepared_by_a_validation() {
+    let folder = tempfile::tempdir().unwrap();
+    // Makes the fake programs.
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let validate = |content: &str, length: usize| {
+        let path = format!("{}/bin:/usr/bin:/bin", folder.path().display());
+        let mut child = Command::new("sh")
+            .args(["-euc", VALIDATE, "sh", PATH, &length.to_string(), "60"])
+            .env("PATH", path)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, content.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert_eq!(validate("{}\n", 3), (true, String::new()));
+    let (good, said) = validate("{\"wrong\": 1}\n", 13);
+    assert!(
+        !good
+            && said.contains("refuses the new /etc/docker/daemon.json")
+            && said.contains("unknown key wrong"),
+        "{said}"
+    );
+    assert!(!validate("{", 3).0, "a part of the content");
+}
+
 #[test]
 fn refused_file_is_never_installed() {
     let folder = tempfile::tempdir().unwrap();
     run_swap(folder.path(), "none", "{}\n", "", true);
-    let (done, said) = run_swap(folder.path(), "restart", "{\"wrong\": 1}\n", "", true);
+    let (done, said) = run_swap(folder.path(), "reload", "{\"wrong\": 1}\n", "", true);
     assert!(!done && said.contains("unknown key wrong"), "{said}");
     assert_eq!(
         std::fs::read_to_string(folder.path().join("etc/docker/daemon.json")).unwrap(),

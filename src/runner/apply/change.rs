@@ -14,7 +14,7 @@ use super::node_identity::NodeIdentity;
 use super::perform::{StepContext, perform};
 use super::step_error::StepError;
 use super::swarm_lease::{LeaseError, LeaseOutcome, SwarmLease, take_lease};
-use crate::model::{Change, Disruption, Refusal};
+use crate::model::{Change, Disruption, Refusal, Step};
 use crate::names::HostName;
 use crate::runner::host_plan::PlannedResource;
 use crate::transport::TransportError;
@@ -132,7 +132,7 @@ impl Applier {
             self.permission(&name, change, None).await?;
             self.note_nodes(change);
             events.send(started).await;
-            return self.steps(host, &resource, change).await;
+            return self.steps(host, &resource, &change.steps).await;
         }
         let mut turn = self.wait_for_disruption_turn(&name).await?;
         if let Some(away) = turn.as_ref() {
@@ -142,6 +142,7 @@ impl Applier {
             });
         }
         let lease = self.swarm_lease(&name, change).await?;
+        let prepared = self.steps(host, &resource, &change.preparation).await;
         // Read before the guard is asked: between its answer and the disruption, another manager
         // may be lost, so nothing else belongs there.
         let identity = match change.disturbs {
@@ -149,7 +150,11 @@ impl Applier {
             // A node that leaves its swarm, or is demoted, changes on purpose.
             _ => None,
         };
-        let acted = match self.permission(&name, change, lease.as_ref()).await {
+        let allowed = match prepared {
+            Ok(_) => self.permission(&name, change, lease.as_ref()).await,
+            Err(stop) => Err(stop),
+        };
+        let acted = match allowed {
             Ok(()) => {
                 // A problem on one host would likely occur on the next host as well, so no further
                 // host is disrupted after a failure. The host is noted before the steps, which
@@ -223,7 +228,7 @@ impl Applier {
         change: &Change,
         identity: Option<&NodeIdentity>,
     ) -> Result<AttemptOutcome, HostStop> {
-        let acted = self.steps(host, resource, change).await?;
+        let acted = self.steps(host, resource, &change.steps).await?;
         if !matches!(acted, AttemptOutcome::Done) {
             return Ok(acted);
         }
@@ -292,15 +297,15 @@ impl Applier {
         }
     }
 
-    /// Performs the steps in order, each only while this run holds the host's lock.
+    /// Performs steps in order, each only while this run holds the host's lock.
     async fn steps(
         &self,
         host: &ConnectedHost,
         resource: &str,
-        change: &Change,
+        steps: &[Step],
     ) -> Result<AttemptOutcome, HostStop> {
         let (events, name) = (self.fleet.events(), host.name());
-        for (index, step) in change.steps.iter().enumerate() {
+        for (index, step) in steps.iter().enumerate() {
             self.locks.check(host).await?;
             let (host_name, resource, words) =
                 (name.clone(), resource.to_owned(), step.summary.clone());

@@ -121,9 +121,7 @@ async fn query_shell(
         return Ok(HostAnswers::default());
     }
     let reading = ShellReading::new(queries.iter().copied());
-    let output = host
-        .run_gather_script(reading.script(), GATHER_TIMEOUT)
-        .await?;
+    let output = host.run_gather_script(reading.exec()).await?;
     Ok(reading.answers(&output))
 }
 
@@ -152,8 +150,11 @@ impl ShellReading {
 
     /// Returns the script, and its time limit.
     pub(super) fn exec(&self) -> Exec {
+        // The condition of a command is text of a person, which may be secret.
+        let is_condition = |query: &ShellQuery| matches!(query, ShellQuery::Test { .. });
         Exec {
             timeout: GATHER_TIMEOUT,
+            is_public: !self.queries.iter().any(is_condition),
             ..Exec::root(self.script())
         }
     }

@@ -76,6 +76,8 @@ pub struct SshConnection {
     docker_socket: String,
     // True if the host has no `docker` command: streams go through sshd itself.
     docker_direct: AtomicBool,
+    // True once a command was run.
+    used: AtomicBool,
     // True if the host refused a session below the usual number.
     crowded: AtomicBool,
     docker_listener: docker_listener::ListenerCheck,
@@ -104,6 +106,7 @@ impl SshConnection {
             elevation: Arc::new(elevation),
             docker_socket: options.docker_socket.clone(),
             docker_direct: AtomicBool::new(false),
+            used: AtomicBool::new(false),
             crowded: AtomicBool::new(false),
             docker_listener: docker_listener::ListenerCheck::default(),
             guard: Arc::new(guard),
@@ -165,8 +168,23 @@ impl SshConnection {
     async fn run(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         self.elevation.check(&exec.privilege)?;
         let number = rand::random();
-        let bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
-        let shell = self.shell(&bootstrap.shell).await?;
+        let mut bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
+        let inline = match exec.is_public && exec.stdin.is_empty() && self.is_new() {
+            true => WaitingShell::inline(&bootstrap.shell, &self.elevation, &bootstrap.text)?,
+            false => None,
+        };
+        let shell = match inline {
+            Some(command) => {
+                bootstrap.text.clear();
+                let (channel, permit) = self.session().await?;
+                let shell = WaitingShell::run(channel, permit, command, None);
+                match shell.await {
+                    Ok(shell) => shell,
+                    Err(_) => return Err(self.cause.lost().await),
+                }
+            }
+            None => self.shell(&bootstrap.shell).await?,
+        };
         let context = CommandContext {
             elevation: Arc::clone(&self.elevation),
             through_sudo: self.elevation.is_needed(&exec.privilege),
@@ -243,6 +261,11 @@ impl SshConnection {
         if let Err(error) = self.run(exec).await {
             tracing::debug!(%error, "the batch was not held back");
         }
+    }
+
+    /// Returns true for the first command of a connection.
+    fn is_new(&self) -> bool {
+        !self.used.swap(true, Ordering::Relaxed)
     }
 
     /// Returns a shell of the account: a prepared one if there is one.
@@ -323,9 +346,18 @@ fn lock_refusal(output: ExecOutput, mark: u128) -> Result<ExecOutput, TransportE
 impl Connection for SshConnection {
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         // sudo's requirements on this host are not known before the first command through sudo.
-        let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven())
-            .then(|| exec.clone());
+        let unproven = self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven();
+        let is_public = exec.is_public;
+        let spare = (unproven || is_public).then(|| exec.clone());
         match (self.run(exec).await, spare) {
+            // A server may refuse a long command line. Only a reading is public.
+            (Err(TransportError::NoShell(_)), Some(again)) if is_public => {
+                let again = Exec {
+                    is_public: false,
+                    ..again
+                };
+                self.run(again).await
+            }
             (Err(error), Some(again)) if self.elevation.learn(&error) => {
                 self.prepared.forget();
                 self.run(again).await

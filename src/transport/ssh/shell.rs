@@ -43,6 +43,37 @@ impl WaitingShell {
     ) -> Result<Self, Option<TransportError>> {
         let mark = rand::random();
         let command = bootstrap::shell_command(account, elevation, mark).map_err(Some)?;
+        Self::run(channel, permit, command, elevation.dialogue(account, mark)).await
+    }
+
+    /// Starts a shell that gets this text from its command line, and takes no further input. `None`
+    /// if the text cannot travel so: it is too long, or sudo may ask for a password.
+    ///
+    /// # Errors
+    /// As [`WaitingShell::start`].
+    pub(super) fn inline(
+        account: &Privilege,
+        elevation: &Elevation,
+        text: &[u8],
+    ) -> Result<Option<String>, TransportError> {
+        let mark = rand::random();
+        if elevation.dialogue(account, mark).is_some() {
+            return Ok(None);
+        }
+        let command = bootstrap::shell_command(account, elevation, mark)?;
+        Ok(bootstrap::inline_command(&command, text))
+    }
+
+    /// Runs a command line on a channel. Does not wait for it.
+    ///
+    /// # Errors
+    /// `None` when the connection is lost.
+    pub(super) async fn run(
+        channel: Channel<Msg>,
+        permit: OwnedSemaphorePermit,
+        command: String,
+        dialogue: Option<SudoDialogue>,
+    ) -> Result<Self, Option<TransportError>> {
         let (reader, writer) = channel.split();
         if writer.exec(true, command.into_bytes()).await.is_err() {
             return Err(None);
@@ -51,7 +82,7 @@ impl WaitingShell {
             reader,
             writer: Arc::new(writer),
             permit,
-            dialogue: elevation.dialogue(account, mark),
+            dialogue,
             heard: Vec::new(),
         })
     }

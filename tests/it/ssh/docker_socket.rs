@@ -108,7 +108,9 @@ async fn first_reading_needs_no_ping() {
         let sshd = Sshd::start("");
         let server = FakeDockerServer::start(&sshd.path("engine"), echo(engine));
         let connection = reach(&sshd, &sshd.target()).await;
-        let (client, (status, _)) = DockerClient::connect_with(connection, "/info", LIMIT)
+        let client = DockerClient::new(connection);
+        let (status, _) = client
+            .request(&Method::GET, "/info", None, LIMIT)
             .await
             .unwrap();
         assert_eq!(status, 200);

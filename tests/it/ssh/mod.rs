@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod batch;
 mod become_root;
 mod certificates;
 mod commands;

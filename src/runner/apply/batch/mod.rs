@@ -114,7 +114,8 @@ fn is_forecast(task: &PlannedResource, change: &Change) -> bool {
 
 /// Returns true if all steps are commands and files of the host.
 fn runs_on_the_host(change: &Change) -> bool {
-    !change.steps.is_empty()
+    change.preparation.is_empty()
+        && !change.steps.is_empty()
         && change
             .steps
             .iter()

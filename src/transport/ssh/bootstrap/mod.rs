@@ -212,6 +212,26 @@ pub(super) fn shell_command(
     elevation.command(shell, &inner, mark)
 }
 
+/// Maximum number of bytes of a text in a command line, which is a third longer in Base64. Servers
+/// other than OpenSSH take packets of 32 KiB only.
+const MOST_INLINE: usize = 20 * 1024;
+
+/// Returns the command line of a shell that gets its whole input from the command line itself:
+/// sshd takes no input before the command runs, so this saves a round trip. For texts that process
+/// lists may show. `None` if the text is too long. Words stay short, because csh has a limit, and
+/// they have no sign that a shell could read otherwise.
+pub(super) fn inline_command(shell_command: &str, text: &[u8]) -> Option<String> {
+    use base64ct::{Base64, Encoding as _};
+    if text.len() > MOST_INLINE {
+        return None;
+    }
+    let encoded = Base64::encode_string(text);
+    let words: Vec<&[u8]> = encoded.as_bytes().chunks(720).collect();
+    let words = words.join(&b" "[..]);
+    let words = String::from_utf8_lossy(&words);
+    Some(format!("echo {words} | base64 -di | {shell_command}"))
+}
+
 /// Returns the command line that ends process groups, first with TERM, then with KILL. The script is
 /// on the command line itself, because it consists of numbers and plain words only.
 ///
