@@ -64,8 +64,8 @@ pub struct DockerClient {
     /// Streams without a request in progress.
     idle: Mutex<Vec<RequestSender>>,
     streams: Semaphore,
-    /// Time and error of the last stream that found no Engine: it is also the result of the requests
-    /// that waited meanwhile.
+    /// Time and error of the last stream that found no Engine: it is also the result of the
+    /// requests that waited meanwhile.
     refusal: Mutex<Option<(Instant, TransportError)>>,
 }
 

@@ -16,8 +16,8 @@ pub trait ClusterCheck: Send + Sync {
     /// Records the answers of a host, to these queries and to those of its resources.
     fn record(&self, host: &HostName, answers: &HostAnswers);
 
-    /// Reads ahead what [`ClusterCheck::findings`] needs, while the hosts are read. The default does
-    /// nothing.
+    /// Reads ahead what [`ClusterCheck::findings`] needs, while the hosts are read. The default
+    /// does nothing.
     async fn read_ahead(&self, _engines: &dyn DockerReader) {}
 
     /// Returns the findings, each with the host that shows it. Called once every host has answered

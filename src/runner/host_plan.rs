@@ -51,8 +51,8 @@ impl PlannedResource {
     }
 }
 
-/// Number of shells that are kept ready on a host that is changed: for the work, for the lock and its
-/// heartbeat, and for a stream to the Engine.
+/// Number of shells that are kept ready on a host that is changed: for the work, for the lock and
+/// its heartbeat, and for a stream to the Engine.
 pub(super) const PREPARED_FOR_CHANGES: usize = 3;
 
 /// Returns the outcome of an examination, for reports.

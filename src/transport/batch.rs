@@ -28,8 +28,8 @@ pub enum StepProgress {
 
 /// Result of a batch.
 pub struct BatchOutput {
-    /// Results of the steps that began, in order, of all changes. All but the last one succeeded. An error means
-    /// that the end of the step is unknown.
+    /// Results of the steps that began, in order, of all changes. All but the last one succeeded.
+    /// An error means that the end of the step is unknown.
     pub steps: Vec<Result<ExecOutput, TransportError>>,
     /// True if the run was interrupted before the next change.
     pub interrupted: bool,

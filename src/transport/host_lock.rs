@@ -222,8 +222,8 @@ impl HostLock {
         }
     }
 
-    /// Returns the command that frees the lock, to travel with a last step. If it succeeds, drop the
-    /// value; otherwise, [`HostLock::release`] is still needed.
+    /// Returns the command that frees the lock, to travel with a last step. If it succeeds, drop
+    /// the value; otherwise, [`HostLock::release`] is still needed.
     #[must_use]
     pub fn release_command(&self) -> Exec {
         self.shared.command(RELEASE, &[])

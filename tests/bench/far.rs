@@ -1,6 +1,6 @@
 //! A distant cluster from bare machines: three nodes of the lab, each through a relay of its own
-//! that makes a round trip last 0, 50 or 150 ms. Round trips are counted by time: by how much longer
-//! a run takes than without the delay.
+//! that makes a round trip last 0, 50 or 150 ms. Round trips are counted by time: by how much
+//! longer a run takes than without the delay.
 
 use std::time::Duration;
 

@@ -28,7 +28,8 @@ impl SampledState {
     }
 }
 
-/// A sample of the three managers, and of the worker, which a drift may have promoted. Times are seconds since 1970.
+/// A sample of the three managers, and of the worker, which a drift may have promoted. Times are
+/// seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct ManagerSample {
     pub at: f64,

@@ -1,5 +1,6 @@
-//! Reads the state of the three managers and of the worker every half second, at their own sockets. A socket is only
-//! used while an Engine runs behind it: systemd starts an Engine for a connection to its socket.
+//! Reads the state of the three managers and of the worker every half second, at their own sockets.
+//! A socket is only used while an Engine runs behind it: systemd starts an Engine for a connection
+//! to its socket.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;

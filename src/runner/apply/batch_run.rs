@@ -29,6 +29,9 @@ pub(super) enum BatchEnd<'a> {
     Done {
         outcomes: Vec<ResourceOutcome>,
         look: HostExaminer<'a>,
+        /// Changes behind those resources that were made all the same, by their places among the
+        /// tasks: a resource between them, which was in sync, differs now.
+        made: BTreeMap<usize, Change>,
     },
     /// Nothing was done: the host must be read again first.
     ReadAgain,
@@ -136,7 +139,17 @@ impl Applier {
         };
         let outcomes = self.outcomes(tasks, &changes, &output, &mut look).await;
         Ok(match outcomes {
-            Ok(outcomes) => BatchEnd::Done { outcomes, look },
+            Ok(outcomes) => {
+                let later = changes.iter().filter(|part| {
+                    part.task >= outcomes.len() && matches!(part.result(&output), Some(Ok(())))
+                });
+                let made = later.map(|part| (part.task, part.change.clone()));
+                BatchEnd::Done {
+                    made: made.collect(),
+                    outcomes,
+                    look,
+                }
+            }
             Err(error) => lost(self, tasks, &changes, &output, error),
         })
     }

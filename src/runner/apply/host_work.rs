@@ -1,6 +1,8 @@
 //! The work on one host: its resources in order. Each change is planned from a reading right before
-//! it is made, and verified by the reading right after it. Changes that do not depend on one another
-//! travel together.
+//! it is made, and verified by the reading right after it. Changes that do not depend on one
+//! another travel together.
+
+use std::collections::BTreeMap;
 
 use super::batch::{plan_batch, reading_of};
 use super::batch_run::BatchEnd;
@@ -19,8 +21,13 @@ use crate::transport::TransportError;
 
 /// State of the work after a change.
 enum ChangeEnd<'a> {
-    /// Outcomes of the resources that were worked on, and the reading after them.
-    Done(Vec<ResourceOutcome>, HostExaminer<'a>),
+    /// Outcomes of the resources that were worked on, the reading after them, and changes of later
+    /// tasks that were made as well.
+    Done(
+        Vec<ResourceOutcome>,
+        HostExaminer<'a>,
+        BTreeMap<usize, Change>,
+    ),
     /// The run was interrupted before the change.
     Interrupted,
     /// The host was lost.
@@ -45,6 +52,8 @@ impl Applier {
             return Ok(());
         };
         let mut index = 0;
+        // Changes that were made before their resources are reached.
+        let mut made: BTreeMap<usize, Change> = BTreeMap::new();
         while let Some(task) = tasks.get(index) {
             if self.stop.is_cancelled() {
                 return Ok(());
@@ -60,14 +69,19 @@ impl Applier {
                 () = self.stop.cancelled() => return Ok(()),
             };
             let examined = settled.into_iter().next().unwrap_or(Ok(None));
+            let was_made = match &examined {
+                Ok(None) => made.remove(&index),
+                _ => None,
+            };
             let outcomes = match &examined {
                 Ok(Some(change)) => {
                     match self
                         .make(stage, host, &tasks[index..], change, look)
                         .await?
                     {
-                        ChangeEnd::Done(outcomes, next) => {
+                        ChangeEnd::Done(outcomes, next, later) => {
                             look = next;
+                            made.extend(later.into_iter().map(|(task, of)| (index + task, of)));
                             outcomes
                         }
                         // Nothing was done: this resource is skipped together with the later ones.
@@ -77,6 +91,11 @@ impl Applier {
                             return Err(error);
                         }
                     }
+                }
+                Ok(None) if was_made.is_some() => {
+                    let mut outcome = self.outcome_of(task, &Ok(was_made));
+                    outcome.outcome = Outcome::Changed;
+                    vec![outcome]
                 }
                 examined => vec![self.outcome_of(task, examined)],
             };
@@ -151,13 +170,14 @@ impl Applier {
                         stage.begin(self.fleet.events(), task.play).await;
                     }
                     match self.batch(host, tasks, &batch, &look.answers).await {
-                        Ok(BatchEnd::Done { outcomes, look }) if outcomes.is_empty() => {
-                            drop(look);
+                        Ok(BatchEnd::Done { outcomes, .. }) if outcomes.is_empty() => {
                             return Ok(ChangeEnd::Interrupted);
                         }
-                        Ok(BatchEnd::Done { outcomes, look }) => {
-                            return Ok(ChangeEnd::Done(outcomes, look));
-                        }
+                        Ok(BatchEnd::Done {
+                            outcomes,
+                            look,
+                            made,
+                        }) => return Ok(ChangeEnd::Done(outcomes, look, made)),
                         Ok(BatchEnd::Lost { outcomes, error }) => {
                             return Ok(ChangeEnd::Lost(outcomes, error));
                         }
@@ -190,7 +210,7 @@ impl Applier {
                             if matches!((why, &examined), (Retry::NoQuorum, Ok(None))) {
                                 result.outcome = Outcome::Changed;
                             }
-                            return Ok(ChangeEnd::Done(vec![result], look));
+                            return Ok(ChangeEnd::Done(vec![result], look, BTreeMap::new()));
                         }
                     }
                 }
@@ -216,7 +236,7 @@ impl Applier {
                     return Ok(ChangeEnd::Lost(vec![result], error));
                 }
             };
-            return Ok(ChangeEnd::Done(vec![result], look));
+            return Ok(ChangeEnd::Done(vec![result], look, BTreeMap::new()));
         }
     }
 

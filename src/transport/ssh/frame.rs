@@ -102,8 +102,8 @@ impl OutputFrame {
         &self.detail
     }
 
-    /// Returns the body so far; nothing before the first marker. Before the second marker was found,
-    /// the end may be a part of it.
+    /// Returns the body so far; nothing before the first marker. Before the second marker was
+    /// found, the end may be a part of it.
     pub(super) fn body_so_far(&self) -> &[u8] {
         if self.begun { &self.kept } else { &[] }
     }

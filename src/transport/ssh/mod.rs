@@ -59,8 +59,8 @@ pub(super) use crate::transport::ssh::login_limiter::LoginLimiter;
 /// other users of the connection.
 const MOST_SESSIONS: usize = 8;
 
-/// Maximum number of concurrent streams to an Engine: a check sends about as many reads to a manager.
-/// Each stream is a session.
+/// Maximum number of concurrent streams to an Engine: a check sends about as many reads to a
+/// manager. Each stream is a session.
 const MOST_ENGINE_STREAMS: usize = 3;
 
 /// A channel, and its permit among the sessions that the host allows.
@@ -239,7 +239,9 @@ impl SshConnection {
         let result = tokio::select! {
             result = &mut running => result,
             () = stop.cancelled() => {
-                let ((), result) = tokio::join!(self.hold_back(batch), running);
+                let ((), result) = tokio::join!(self.hold_back(batch, "on"), running);
+                // The run still writes its record.
+                self.hold_back(batch, "off").await;
                 result
             }
         };
@@ -248,13 +250,14 @@ impl SshConnection {
         Ok(Some(watch.read(result, &limits, mark)))
     }
 
-    /// Tells the shell of a batch that the run was interrupted: no further step begins.
-    async fn hold_back(&self, batch: &StepBatch) {
+    /// Tells the shell of a batch that the run was interrupted, so that no further change begins, or
+    /// ends that.
+    async fn hold_back(&self, batch: &StepBatch, state: &str) {
         let Some(lock) = batch.lock() else {
             return;
         };
         let exec = Exec {
-            arguments: vec![lock.path.clone(), lock.token.clone()],
+            arguments: vec![lock.path.clone(), lock.token.clone(), state.to_owned()],
             timeout: Duration::from_secs(30),
             ..Exec::root(bootstrap::step_lock::HOLD_BACK)
         };

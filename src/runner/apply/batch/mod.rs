@@ -77,8 +77,8 @@ pub(super) fn plan_batch(
     })
 }
 
-/// Returns the queries for the next tasks; the first `known` tasks were just worked on. The tasks up
-/// to the next one whose change needs a reading behind it are planned from the answers, so the
+/// Returns the queries for the next tasks; the first `known` tasks were just worked on. The tasks
+/// up to the next one whose change needs a reading behind it are planned from the answers, so the
 /// follow-up queries of the forecast are sent at once. The tasks behind it, up to another such one,
 /// may be in sync by then.
 pub(super) fn reading_of(tasks: &[PlannedResource], known: usize) -> BTreeSet<Query> {

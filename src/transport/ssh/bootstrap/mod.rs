@@ -1,7 +1,7 @@
 //! Sends a script to the host: with a short command line that any login shell reads alike and that
-//! starts a shell, and a text on the standard input of that shell that carries arguments and script.
-//! Neither length limits nor process lists see that text. The command line is the same for every
-//! script of an account, so a shell can be started before its script is known.
+//! starts a shell, and a text on the standard input of that shell that carries arguments and
+//! script. Neither length limits nor process lists see that text. The command line is the same for
+//! every script of an account, so a shell can be started before its script is known.
 
 pub(super) mod batch;
 pub(super) mod dial;
@@ -232,8 +232,8 @@ pub(super) fn inline_command(shell_command: &str, text: &[u8]) -> Option<String>
     Some(format!("echo {words} | base64 -di | {shell_command}"))
 }
 
-/// Returns the command line that ends process groups, first with TERM, then with KILL. The script is
-/// on the command line itself, because it consists of numbers and plain words only.
+/// Returns the command line that ends process groups, first with TERM, then with KILL. The script
+/// is on the command line itself, because it consists of numbers and plain words only.
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.

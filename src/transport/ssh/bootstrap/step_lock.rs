@@ -10,10 +10,13 @@ pub(in crate::transport::ssh) const REFUSED: i32 = 75;
 const PATIENCE: u64 = 10;
 
 /// Marks the folder of the lock `$1` for the shell of a batch, if the run with the token `$2` has
-/// it. The mark ends together with the lock.
+/// it: no further change begins. `$3` is `on`, or `off` once the batch has ended.
 pub(in crate::transport::ssh) const HOLD_BACK: &str = r#"
 IFS= read -r token <"$1/owner" && [ "$token" = "$2" ] || exit 1
-umask 077; : >"$1/stop"
+case $3 in
+on) umask 077; : >"$1/stop" ;;
+off) rm -f -- "$1/stop" ;;
+esac
 "#;
 
 /// Returns the beginning of stderr of a command that did not run because of its lock.
@@ -21,11 +24,11 @@ pub(in crate::transport::ssh) fn refusal_mark(mark: u128) -> String {
     format!("skep-{mark:032x}-lock ")
 }
 
-/// Defines the function `skep_lock`, which takes the lock on descriptor 9 of this shell for the step
-/// whose summary is its argument, and `skep_refused`, which prints the reason if that failed. The shell keeps the descriptor, and
-/// closes it for every child that runs the step: a daemon that the step starts does not inherit it.
-/// The token shows that no other run has the host's lock meanwhile. The kernel ends the lock
-/// together with the shell.
+/// Defines the function `skep_lock`, which takes the lock on descriptor 9 of this shell for the
+/// step whose summary is its argument, and `skep_refused`, which prints the reason if that failed.
+/// The shell keeps the descriptor, and closes it for every child that runs the step: a daemon that
+/// the step starts does not inherit it. The token shows that no other run has the host's lock
+/// meanwhile. The kernel ends the lock together with the shell.
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for a value that cannot be passed to a shell.
