@@ -16,7 +16,7 @@ use super::verification::verified;
 use crate::model::{Change, HostAnswers, Step};
 use crate::runner::ConnectedHost;
 use crate::runner::event::Event;
-use crate::runner::examine::{ExamineResult, HostExaminer, SETTLE_WAIT};
+use crate::runner::examine::{ExamineResult, HostExaminer};
 use crate::runner::gather::ShellReading;
 use crate::runner::host_plan::{PlannedResource, resource_outcome};
 use crate::runner::outcome::{ChangeView, Outcome, ResourceOutcome};
@@ -33,9 +33,9 @@ pub(super) enum BatchEnd<'a> {
         /// tasks: a resource between them, which was in sync, differs now.
         made: BTreeMap<usize, Change>,
     },
-    /// Nothing was done: the host must be read again first.
+    /// The host must be read again before anything is done.
     ReadAgain,
-    /// Nothing was done, because the run was interrupted.
+    /// The run was interrupted before anything was done.
     Interrupted,
     /// The host was lost; the outcomes of the resources that had begun.
     Lost {
@@ -243,11 +243,7 @@ impl Applier {
             outcome.outcome = match part.result(output) {
                 None => break,
                 Some(Ok(())) => {
-                    let after = tokio::select! {
-                        after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
-                        // What the Engine reports in transition is no verification.
-                        () = self.stop.cancelled() => look.examine(one).await?.pop().unwrap_or(Ok(None)),
-                    };
+                    let after = self.examine_after(look, task).await?;
                     verified(&after, part.change, AttemptOutcome::Done)
                 }
                 Some(Err(HostStop::Failed { why, hint })) => Outcome::Failed { why, hint },

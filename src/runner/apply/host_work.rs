@@ -14,7 +14,7 @@ use super::{Applier, Finished, MOST_ATTEMPTS};
 use crate::model::Change;
 use crate::runner::ConnectedHost;
 use crate::runner::event::Event;
-use crate::runner::examine::{HostExaminer, SETTLE_WAIT};
+use crate::runner::examine::{ExamineResult, HostExaminer, SETTLE_WAIT};
 use crate::runner::host_plan::{PREPARED_FOR_CHANGES, PlannedResource};
 use crate::runner::outcome::{Outcome, ResourceOutcome};
 use crate::transport::TransportError;
@@ -219,11 +219,7 @@ impl Applier {
                     // ones.
                     let queries = reading_of(tasks, 1);
                     look = HostExaminer::gather(&self.fleet, host, &[], queries).await?;
-                    let after = tokio::select! {
-                        after = look.examine_settled(one, SETTLE_WAIT) => after?.pop().unwrap_or(Ok(None)),
-                        // What the Engine reports in transition is no verification.
-                        () = self.stop.cancelled() => look.examine(one).await?.pop().unwrap_or(Ok(None)),
-                    };
+                    let after = self.examine_after(&mut look, task).await?;
                     verified(&after, &change, acted)
                 }
                 Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },
@@ -238,6 +234,21 @@ impl Applier {
             };
             return Ok(ChangeEnd::Done(vec![result], look, BTreeMap::new()));
         }
+    }
+
+    /// Examines a resource after its change, from the reading behind it.
+    pub(super) async fn examine_after(
+        &self,
+        look: &mut HostExaminer<'_>,
+        task: &PlannedResource,
+    ) -> Result<ExamineResult, TransportError> {
+        let one = std::slice::from_ref(&task.resource);
+        let results = tokio::select! {
+            results = look.examine_settled(one, SETTLE_WAIT) => results?,
+            // What the Engine reports in transition is no verification.
+            () = self.stop.cancelled() => look.examine(one).await?,
+        };
+        Ok(results.into_iter().next().unwrap_or(Ok(None)))
     }
 
     async fn finish(

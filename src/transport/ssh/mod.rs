@@ -170,7 +170,9 @@ impl SshConnection {
         let number = rand::random();
         let mut bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
         let inline = match exec.is_public && exec.stdin.is_empty() && self.is_new() {
-            true => WaitingShell::inline(&bootstrap.shell, &self.elevation, &bootstrap.text)?,
+            true => {
+                WaitingShell::inline_command(&bootstrap.shell, &self.elevation, &bootstrap.text)?
+            }
             false => None,
         };
         let shell = match inline {
@@ -179,8 +181,8 @@ impl SshConnection {
                 let (channel, permit) = self.session().await?;
                 let shell = WaitingShell::run(channel, permit, command, None);
                 match shell.await {
-                    Ok(shell) => shell,
-                    Err(_) => return Err(self.cause.lost().await),
+                    Some(shell) => shell,
+                    None => return Err(self.cause.lost().await),
                 }
             }
             None => self.shell(&bootstrap.shell).await?,
@@ -247,11 +249,11 @@ impl SshConnection {
         };
         // A step may have stopped the Engine.
         self.docker_listener.forget();
-        Ok(Some(watch.read(result, &limits, mark)))
+        Ok(Some(watch.read(result, &limits)))
     }
 
-    /// Tells the shell of a batch that the run was interrupted, so that no further change begins, or
-    /// ends that.
+    /// Tells the shell of a batch that the run was interrupted, so that no further change begins,
+    /// or ends that.
     async fn hold_back(&self, batch: &StepBatch, state: &str) {
         let Some(lock) = batch.lock() else {
             return;
@@ -273,8 +275,9 @@ impl SshConnection {
 
     /// Returns a shell of the account: a prepared one if there is one.
     async fn shell(&self, account: &Privilege) -> Result<WaitingShell, TransportError> {
-        let prepared = self.prepared.take(account).await;
-        if let Some(shell) = prepared {
+        if *account == Privilege::Root
+            && let Some(shell) = self.prepared.take().await
+        {
             self.prepare(self.prepared.missing());
             return Ok(shell);
         }
@@ -297,8 +300,7 @@ impl SshConnection {
             let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
                 return;
             };
-            self.prepared
-                .start(&self.handle, permit, Privilege::Root, &self.elevation);
+            self.prepared.start(&self.handle, permit, &self.elevation);
         }
     }
 

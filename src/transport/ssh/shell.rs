@@ -43,15 +43,18 @@ impl WaitingShell {
     ) -> Result<Self, Option<TransportError>> {
         let mark = rand::random();
         let command = bootstrap::shell_command(account, elevation, mark).map_err(Some)?;
-        Self::run(channel, permit, command, elevation.dialogue(account, mark)).await
+        let dialogue = elevation.dialogue(account, mark);
+        let shell = Self::run(channel, permit, command, dialogue).await;
+        shell.ok_or(None)
     }
 
-    /// Starts a shell that gets this text from its command line, and takes no further input. `None`
-    /// if the text cannot travel so: it is too long, or sudo may ask for a password.
+    /// Returns the command line of a shell that gets this text from the line itself, and takes no
+    /// further input. `None` if the text cannot travel so: it is too long, or sudo may ask for a
+    /// password.
     ///
     /// # Errors
-    /// As [`WaitingShell::start`].
-    pub(super) fn inline(
+    /// As [`bootstrap::shell_command`].
+    pub(super) fn inline_command(
         account: &Privilege,
         elevation: &Elevation,
         text: &[u8],
@@ -64,21 +67,17 @@ impl WaitingShell {
         Ok(bootstrap::inline_command(&command, text))
     }
 
-    /// Runs a command line on a channel. Does not wait for it.
-    ///
-    /// # Errors
-    /// `None` when the connection is lost.
+    /// Runs a command line on a channel. Does not wait for it. Returns `None` when the connection
+    /// is lost.
     pub(super) async fn run(
         channel: Channel<Msg>,
         permit: OwnedSemaphorePermit,
         command: String,
         dialogue: Option<SudoDialogue>,
-    ) -> Result<Self, Option<TransportError>> {
+    ) -> Option<Self> {
         let (reader, writer) = channel.split();
-        if writer.exec(true, command.into_bytes()).await.is_err() {
-            return Err(None);
-        }
-        Ok(Self {
+        writer.exec(true, command.into_bytes()).await.ok()?;
+        Some(Self {
             reader,
             writer: Arc::new(writer),
             permit,
@@ -137,69 +136,56 @@ fn ends(message: &ChannelMsg) -> bool {
     )
 }
 
-/// A shell that is being started.
-struct Preparation {
-    account: Privilege,
-    starting: JoinHandle<Option<WaitingShell>>,
-}
-
-/// Shells of a connection that were started before their scripts are known.
+/// Shells of root that were started before their scripts are known.
 #[derive(Default)]
 pub(super) struct PreparedShells {
-    starting: Mutex<Vec<Preparation>>,
-    /// Number of shells of root that are kept ready.
+    starting: Mutex<Vec<JoinHandle<Option<WaitingShell>>>>,
+    /// Number of shells that are kept ready.
     kept: AtomicUsize,
 }
 
 impl PreparedShells {
-    /// Keeps this many shells of root ready from now on.
+    /// Keeps this many shells ready from now on.
     pub(super) fn keep(&self, number: usize) {
         self.kept.store(number, Ordering::Relaxed);
     }
 
-    /// Returns the number of shells of root that are missing.
+    /// Returns the number of shells that are missing.
     pub(super) fn missing(&self) -> usize {
-        let starting = self.lock();
-        let ready = starting
-            .iter()
-            .filter(|one| one.account == Privilege::Root)
-            .count();
+        let ready = self.lock().len();
         self.kept.load(Ordering::Relaxed).saturating_sub(ready)
     }
 
-    /// Starts a shell of an account.
+    /// Starts a shell.
     pub(super) fn start(
         &self,
         handle: &Arc<Handle<ClientHandler>>,
         permit: OwnedSemaphorePermit,
-        account: Privilege,
         elevation: &Arc<Elevation>,
     ) {
         let (handle, elevation) = (Arc::clone(handle), Arc::clone(elevation));
         // sudo's requirements are known once it has accepted a command. Before that, a script
         // answers sudo itself, so that a wrong password is sent once.
         let settles = elevation.is_proven();
-        let of_account = account.clone();
         let starting = tokio::spawn(async move {
             let channel = handle.channel_open_session().await.ok()?;
-            let shell = WaitingShell::start(channel, permit, &of_account, &elevation).await;
+            let shell = WaitingShell::start(channel, permit, &Privilege::Root, &elevation).await;
             let mut shell = shell.ok()?;
             let usable = !settles || shell.settle(&elevation).await.unwrap_or(false);
             usable.then_some(shell)
         });
-        self.lock().push(Preparation { account, starting });
+        self.lock().push(starting);
     }
 
-    /// Returns a shell of the account that was started ahead and still waits.
-    pub(super) async fn take(&self, account: &Privilege) -> Option<WaitingShell> {
+    /// Returns the oldest shell that was started ahead and still waits.
+    pub(super) async fn take(&self) -> Option<WaitingShell> {
         loop {
             let next = {
                 let mut starting = self.lock();
-                let at = starting.iter().position(|one| one.account == *account)?;
-                starting.remove(at)
+                (!starting.is_empty()).then(|| starting.remove(0))?
             };
             // After a refused channel there may be a granted one, which no other caller would use.
-            if let Ok(Some(mut shell)) = next.starting.await
+            if let Ok(Some(mut shell)) = next.await
                 && shell.is_alive()
             {
                 return Some(shell);
@@ -212,7 +198,7 @@ impl PreparedShells {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Preparation>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<Option<WaitingShell>>>> {
         self.starting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::bootstrap::{batch, step_lock};
+use super::lock_refusal;
 use crate::transport::{BatchOutput, ExecOutput, StepProgress, TransportError};
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -33,6 +34,7 @@ struct BatchRecord {
 /// Reads the lines of a batch as they arrive. Clones share one record.
 #[derive(Clone)]
 pub(super) struct BatchWatch {
+    mark: u128,
     line_mark: Arc<str>,
     reading_mark: Arc<str>,
     progress: Option<UnboundedSender<StepProgress>>,
@@ -43,6 +45,7 @@ impl BatchWatch {
     /// Returns the watch of a batch whose text was built with this mark.
     pub(super) fn new(mark: u128, progress: Option<UnboundedSender<StepProgress>>) -> Self {
         Self {
+            mark,
             line_mark: batch::line_mark(mark).into(),
             reading_mark: batch::reading_mark(mark).into(),
             progress,
@@ -83,18 +86,16 @@ impl BatchWatch {
         self,
         result: Result<ExecOutput, TransportError>,
         limits: &[Duration],
-        mark: u128,
     ) -> BatchOutput {
         let (stdout, stderr, status, trouble) = match result {
             Ok(output) => (output.stdout, output.stderr, output.status, None),
             Err(error) => (Vec::new(), Vec::new(), -1, Some(error)),
         };
         let record = self.lock();
-        let refusal = step_lock::refusal_mark(mark);
         let mut steps: Vec<Result<ExecOutput, TransportError>> = Vec::new();
         for (index, (step, limit)) in record.steps.iter().zip(limits).enumerate() {
             let said = self.stderr_of(index, &stderr);
-            steps.push(step.verdict(said, *limit, &refusal, trouble.as_ref()));
+            steps.push(step.verdict(said, *limit, self.mark, trouble.as_ref()));
         }
         let reading = match (trouble, record.reading) {
             (Some(error), _) => Err(error),
@@ -172,7 +173,7 @@ impl StepRecord {
         &self,
         said: &[u8],
         limit: Duration,
-        refusal: &str,
+        mark: u128,
         trouble: Option<&TransportError>,
     ) -> Result<ExecOutput, TransportError> {
         let lost = |why: &str| TransportError::Lost(why.to_owned());
@@ -191,10 +192,7 @@ impl StepRecord {
         match status {
             0 if !self.done => Err(lost("the shell ended before the script")),
             124 | 137 if late => Err(TransportError::Timeout(limit)),
-            step_lock::REFUSED => match output.stderr_tail().strip_prefix(refusal) {
-                Some(why) => Err(TransportError::Lock(why.trim().to_owned())),
-                None => Ok(output),
-            },
+            step_lock::REFUSED => lock_refusal(output, mark),
             _ if self.group.is_none() && status != 0 => Err(TransportError::NoShell(
                 Some(output.stderr_tail())
                     .filter(|said| !said.is_empty())

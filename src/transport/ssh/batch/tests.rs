@@ -100,7 +100,7 @@ fn run(batch: &StepBatch) -> BatchOutput {
         stderr: strip(&output.stderr, None),
     };
     let limits: Vec<Duration> = batch.steps().map(|(_, step)| step.timeout).collect();
-    watch.read(Ok(result), &limits, MARK)
+    watch.read(Ok(result), &limits)
 }
 
 /// Returns the statuses of the steps; an error as its text.
@@ -386,14 +386,14 @@ fn a_lost_connection_leaves_the_known_results() {
     );
     assert_eq!(watch.running_group(), Some(42));
     let limits = [Duration::from_secs(60); 3];
-    let output = watch.read(Err(TransportError::Lost("cut".into())), &limits, MARK);
+    let output = watch.read(Err(TransportError::Lost("cut".into())), &limits);
     assert_eq!(output.steps.len(), 2);
     assert!(output.steps[0].is_ok());
     assert!(matches!(output.steps[1], Err(TransportError::Lost(_))));
     assert!(output.reading.is_err());
     // Nothing is known of a batch that did not begin.
     let lost = Err(TransportError::Lost("cut".into()));
-    let output = BatchWatch::new(MARK, None).read(lost, &limits, MARK);
+    let output = BatchWatch::new(MARK, None).read(lost, &limits);
     assert!(matches!(output.steps[..], [Err(TransportError::Lost(_))]));
 }
 
