@@ -12,15 +12,25 @@ give() {
   chown -h -- "$2" "$1"
 }
 
-# Makes a folder in the working directory that only root can use, and enters it. Another account may
-# have put another folder of root in its place, which is empty or not used.
+# As `give`, for a new name in a folder of `stage`, which is root's already in most cases.
+give_new() {
+  if [ "$2" = 0:0 ] && [ "$own_uid" -eq 0 ] && [ ! -g . ] && [ -G / ]; then return 0; fi
+  give "$@"
+}
+
+# Makes a folder in the working directory that only root can use, and enters it. Where another
+# account can replace names, it may have put another folder of root in its place, which is empty or
+# not used.
 stage() {
-  base=$(stat -c %d:%i .) && staged=$(mktemp -d ./.skep.XXXXXXXX) ||
+  staged=$(mktemp -d ./.skep.XXXXXXXX) ||
     { staged=; refuse "no folder can be made in ${here:-/}" "see the message above"; return 1; }
   trap unstage EXIT
-  if cd -P -- "$staged" 2>/dev/null && set -- $(stat -c '%u %a' .) - - && [ "$1" = "$own_uid" ] &&
-    [ "$(stat -c %d:%i ..)" = "$base" ] && [ -z "$(ls -A .)" ]; then
-    case $2 in *[2367]? | *[2367]) ;; *) return 0 ;; esac
+  if cd -P -- "$staged" 2>/dev/null; then
+    [ "$control" != root ] || return 0
+    set -- $(stat -c '%u %a %d:%i' . ..)
+    if [ $# -eq 6 ] && [ "$1" = "$own_uid" ] && [ "$6" = "$base" ] && is_empty; then
+      case $2 in *[2367]? | *[2367]) ;; *) return 0 ;; esac
+    fi
   fi
   staged=
   refuse "a folder that skep made in ${here:-/} was replaced" "find out who did that${rule:+: $rule}"
@@ -30,8 +40,8 @@ stage() {
 # Leaves and removes the folder of `stage`.
 unstage() {
   [ -n "${staged-}" ] || return 0
-  find . -xdev -mindepth 1 -delete || :
-  if cd -P .. && [ "$(stat -c %d:%i .)" = "$base" ]; then
+  is_empty || find . -xdev -mindepth 1 -delete || :
+  if cd -P .. && { [ "$control" = root ] || [ "$(stat -c %d:%i .)" = "$base" ]; }; then
     rmdir -- "$staged" 2>/dev/null || :
   fi
   staged=
@@ -40,7 +50,7 @@ unstage() {
 # Makes the missing directory `$part`. In a directory of another account it belongs to that account.
 make_parent() {
   stage || return 1
-  (umask 077 && mkdir ./new) || { refuse "$here/$part cannot be made" "see the message above"; return 1; }
+  mkdir ./new || { refuse "$here/$part cannot be made" "see the message above"; return 1; }
   if [ "$control" = other ] && ! is_own "$ruler"; then
     give ./new "$ruler:$(stat -c %g ..)" || return 1
   fi
@@ -57,9 +67,9 @@ write_file() {
     give_up
   fi
   stage || give_up
-  (umask 077 && cat >./new)
+  cat >./new
   [ "$(stat -c %s ./new)" = "$4" ] || { echo "only a part of the content arrived" >&2; exit 1; }
-  give ./new "$2"
+  give_new ./new "$2"
   chmod -- "$3" ./new
   [ "$control" != other ] || reader_can_read || give_up
   sync -- ./new
@@ -72,6 +82,7 @@ write_file() {
 # rights of that account.
 reader_can_read() {
   set -- $(stat -c '%u %g 0%a' ./new)
+  find_reader_group
   if [ "$1" -eq "$reader" ]; then
     readable=$(($3 & 0400))
   elif [ "$2" -eq "$reader_group" ]; then
@@ -89,8 +100,8 @@ reader_can_read() {
 # Sets owner:group `$2` (`-` leaves it) and mode `$3` of the existing file `$1`, where only root can
 # replace names.
 keep_file() {
-  only_root "${1%/*}"
   enter_folder "$1" || give_up
+  require_root "${1%/*}"
   if [ ! -f "./$name" ] || [ -L "./$name" ]; then
     refuse "$1 is no longer a file" "run again"
     give_up
@@ -117,7 +128,7 @@ make_link() {
   enter_folder "$1" || give_up
   stage || give_up
   ln -s -- "$2" ./new
-  give ./new "$3"
+  give_new ./new "$3"
   mv -fT -- ./new "../$name"
   unstage
 }
@@ -163,8 +174,8 @@ make_directory() {
 # Puts a new directory in the place of `$name`; rename(2) replaces an empty directory.
 new_directory() {
   stage || give_up
-  (umask 077 && mkdir ./new)
-  give ./new "$2"
+  mkdir ./new
+  give_new ./new "$2"
   chmod -- "$3" ./new
   mv -fT -- ./new "../$name"
   unstage
@@ -174,17 +185,18 @@ new_directory() {
 # another directory in its place, only a directory of that account changes hands.
 set_directory() {
   enter_folder "$1" || give_up
-  around=$(stat -c %d:%i .)
   cd -P -- "./$name"
   if [ "$PWD" != "$here/$name" ]; then
     refuse "$1 is a link, not a directory" "give the path of the directory itself"
     give_up
   fi
-  uid=$(stat -c %u .) wanted=${2%%:*}
-  wanted=$(id -u -- "$wanted" 2>/dev/null) || wanted=${2%%:*}
+  [ "$control" = root ] || uid=$(stat -c %u .)
   case $control in
   root) may=yes ;;
-  sticky) if is_own "$uid" || [ "$uid" = "$wanted" ]; then may=yes; else may=no; fi ;;
+  sticky)
+    wanted=$(id -u -- "${2%%:*}" 2>/dev/null) || wanted=${2%%:*}
+    if is_own "$uid" || [ "$uid" = "$wanted" ]; then may=yes; else may=no; fi
+    ;;
   *) if ! is_own "$ruler" && [ "$uid" = "$ruler" ]; then may=yes; else may=no; fi ;;
   esac
   if [ "$may" = yes ]; then
@@ -192,7 +204,7 @@ set_directory() {
     chmod -- "$3" .
     return
   fi
-  if [ -n "$(ls -A .)" ] || ! cd -P .. || [ "$(stat -c %d:%i .)" != "$around" ]; then
+  if ! is_empty || ! cd -P .. || [ "$(stat -c %d:%i .)" != "$base" ]; then
     refuse "$1 belongs to $(owner_of .) and is not empty, and $rule: root does not change a directory that can be another one" \
       "set its owner and mode by hand, or use a path whose parents belong to root"
     give_up

@@ -11,7 +11,10 @@
 # names in it: `root`, `sticky` (the owner of the name, as in /tmp) or `other`, where `ruler` is the
 # owner of the directory and `rule` says so in words, about the directory `open_directory`.
 
-own_uid=$(id -u)
+# The first process belongs to root; this costs no process.
+if [ -O /proc/1 ]; then own_uid=0; else own_uid=$(id -u); fi
+line_end='
+'
 
 # Trusts root, and the account that runs the script.
 is_own() { [ "$1" -eq 0 ] || [ "$1" -eq "$own_uid" ]; }
@@ -20,9 +23,16 @@ refuse() { why=$1 hint=$2; }
 
 # Prints the owner of a name, for messages.
 owner_of() {
-  set -- "$1" "$(stat -c %U -- "$1")"
-  [ "$2" != UNKNOWN ] || set -- "$1" "the account $(stat -c %u -- "$1")"
-  printf %s "$2"
+  set -- $(stat -c '%u %U' -- "$1")
+  name_account "$@"
+  printf %s "$account"
+}
+
+# Sets `account` to the name of the account `$1`, which stat(1) prints as the words behind it.
+name_account() {
+  account="the account $1"
+  shift
+  [ "$*" = UNKNOWN ] || account=$*
 }
 
 give_up() {
@@ -62,8 +72,28 @@ enter() {
 }
 
 start() {
-  here= control=root ruler=0 rule= open_directory=
+  here= control=root ruler=0 rule= open_directory= base=
+  pass_safe && return 0
   cd -P / && assess
+}
+
+# Goes at once to the deepest directory on the way to `$left` at which only root can replace every
+# name above: nobody else can change these names between the look at them and the step. One `find`
+# looks at all of them, where the walk would start a process for each.
+pass_safe() {
+  case $left in *"$line_end"* | *//* | */./* | */../* | */. | */.. | [!/]* | '') return 1 ;; esac
+  rest=${left#/} above=
+  set -- /
+  while [ -n "$rest" ]; do
+    above=$above/${rest%%/*}
+    set -- "$@" "$above"
+    case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+  done
+  safe=$(find "$@" -maxdepth 0 \( ! -type d -o ! -uid 0 ! -uid "$own_uid" -o -perm /022 \) -quit -o -print 2>/dev/null) || :
+  safe=${safe##*"$line_end"}
+  case $safe in /?*) ;; *) return 1 ;; esac
+  cd -P -- "$safe" 2>/dev/null && [ "$PWD" = "$safe" ] || return 1
+  here=$safe left=${left#"$safe"}
 }
 
 # Enters the directory `$part`. A link that has taken its place meanwhile leads to another path.
@@ -79,39 +109,47 @@ descend() {
 
 # Finds out who can replace names in the working directory.
 assess() {
-  set -- $(stat -c '%u %g %a' .)
-  [ $# -eq 3 ] || { refuse "the owner of ${here:-/} cannot be read" "check its file system"; return 1; }
+  set -- $(stat -c '%g %a %d:%i %u %U' .)
+  [ $# -ge 5 ] || { refuse "the owner of ${here:-/} cannot be read" "check its file system"; return 1; }
+  group=$1 mode=$2 base=$3
+  shift 3
   if [ "$control" = other ]; then
     [ "$1" != "$ruler" ] || return 0
-    refuse "$here belongs to $(owner_of .), but $rule, so that another directory can take its place" \
+    name_account "$@"
+    refuse "$here belongs to $account, but $rule, so that another directory can take its place" \
       "give both directories the same owner, or use a path whose parents belong to root"
     return 1
   fi
   if ! is_own "$1"; then
-    control=other ruler=$1 rule="$here belongs to $(owner_of .)"
-    reader=$1 open_directory=$here
-    # An account of a container has no entry on the host, and usually its directory the right group.
-    reader_group=$(id -g -- "$1" 2>/dev/null) || reader_group=$2
+    name_account "$@"
+    control=other ruler=$1 rule="$here belongs to $account"
+    reader=$1 reader_group= group_of_ruler=$group open_directory=$here
     return 0
   fi
   control=root
-  case $3 in
+  case $mode in
   *[2367]) writers='every account' reader_group=65534 ;;
   *[2367]?)
     # Nobody but root is in the group of root. With an access control list (the + of ls), these
     # bits are about other accounts.
-    if [ "$2" -eq 0 ]; then
+    if [ "$group" -eq 0 ]; then
       case $(ls -ld .) in ??????????+*) ;; *) return 0 ;; esac
     fi
-    writers="the group $(stat -c %G .)" reader_group=$2
+    writers="the group $(stat -c %G .)" reader_group=$group
     ;;
   *) return 0 ;;
   esac
-  case $3 in
+  case $mode in
   [1357]???) control=sticky ;;
   *) control=other ruler=$1 ;;
   esac
   reader=65534 rule="$writers may write in ${here:-/}" open_directory=${here:-/}
+}
+
+# Sets `reader_group` to the group of the account `reader`. An account of a container has no entry on
+# the host, and usually its directory the right group.
+find_reader_group() {
+  [ -n "$reader_group" ] || reader_group=$(id -g -- "$reader" 2>/dev/null) || reader_group=$group_of_ruler
 }
 
 # Continues at the target of the link `$part`. Nobody can change the target of a link: one that
@@ -152,8 +190,21 @@ only_root() {
     status=0
     enter "$1" || status=$?
     [ "$status" -ne 1 ] || give_up
-    [ "$control" != root ] || exit 0
-    refuse "$rule, and this resource trusts the files in $1" "use a directory where only root can write"
-    give_up
+    require_root "$1"
   ) || exit 1
+}
+
+# Ends the script unless only root can replace names in the working directory, which the messages
+# call `$1`.
+require_root() {
+  [ "$control" != root ] || return 0
+  refuse "$rule, and this resource trusts the files in $1" "use a directory where only root can write"
+  give_up
+}
+
+# Returns 0 if the working directory is empty.
+is_empty() {
+  for entry in ./* ./.[!.]* ./..?*; do
+    [ ! -e "$entry" ] && [ ! -L "$entry" ] || return 1
+  done
 }

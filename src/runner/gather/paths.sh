@@ -37,11 +37,16 @@ path_states() {
 # Prints the reason why root does not look at a path, the remedy, and the directory to close.
 refusal() { printf '!\t%s\t%s\t%s' "$why" "$hint" "$open_directory"; }
 
-# Prints the state of the path `$1`, or the reason why root does not look at it.
-walked_state() (
-  status=0
-  enter_folder "$1" || status=$?
-  case $status in
+# Prints the state of the path `$1`, or the reason why root does not look at it. The walk to the
+# folder of the path before serves the next path of that folder, too.
+walked_state() {
+  if [ "${1%/*}" = "${walked-none}" ]; then
+    name=${1##*/}
+  else
+    walked=${1%/*} walk_status=0
+    enter_folder "$1" || walk_status=$?
+  fi
+  case $walk_status in
   0)
     [ -e "./$name" ] || [ -L "./$name" ] || return 0
     fields=$(find "./$name" -maxdepth 0 -printf "$path_format" && echo x) || return
@@ -49,7 +54,7 @@ walked_state() (
     ;;
   1) printf '%s\0%s\0' "$1" "$(refusal)" ;;
   esac
-)
+}
 
 # Prints up to `$2` bytes of the regular file `$1`. In a directory of another account, the rights of
 # that account decide what is read.
@@ -62,7 +67,8 @@ file_content() {
     enter_folder "$1" || return 0
     [ -f "./$name" ] && [ ! -L "./$name" ] || return 0
     if [ "$control" = sticky ]; then
-      reader=$(stat -c %u -- "./$name") && reader_group=$(id -g -- "$reader" 2>/dev/null) || reader_group=65534
+      reader=$(stat -c %u -- "./$name") || reader=65534
+      reader_group= group_of_ruler=65534
       # A second hard link would be one that another account made.
       if is_own "$reader" && [ "$(stat -c %h -- "./$name")" = 1 ]; then control=root; else reader=${reader#0}; fi
     fi
@@ -82,6 +88,7 @@ file_content() {
 
 # Runs a command with the rights of the account that controls the working directory.
 as_reader() {
+  find_reader_group
   if [ "$own_uid" -eq 0 ]; then
     setpriv "--reuid=${reader:-65534}" "--regid=$reader_group" --clear-groups -- "$@"
   else

@@ -107,7 +107,12 @@ pub(super) fn text(marker: &str, sections: &[ScriptSection<'_>]) -> String {
 
 fn body(section: &ScriptSection<'_>) -> String {
     match section {
-        ScriptSection::Paths(queries) => stat_paths(queries.iter().map(|(path, _)| *path)),
+        ScriptSection::Paths(queries) => {
+            // Neighbours share the walk to their folder.
+            let mut paths: Vec<&str> = queries.iter().map(|(path, _)| *path).collect();
+            paths.sort_unstable_by_key(|path| path.rsplit_once('/'));
+            stat_paths(paths.into_iter())
+        }
         ScriptSection::Content(path, _) => {
             format!("file_content {} {}", sh_quote(path), CONTENT_LIMIT + 1)
         }
@@ -145,7 +150,7 @@ fn path_functions(sections: &[ScriptSection<'_>]) -> String {
         )
     };
     format!(
-        "{}{}line_end='\n'\npath_format={}\nsuspects={suspects}\n",
+        "{}{}path_format={}\nsuspects={suspects}\n",
         path_walk(),
         script_without_comments(PATHS),
         sh_quote(PATH_FORMAT)

@@ -18,7 +18,9 @@ use crate::transport::{Exec, StepBatch, TransportError};
 /// before each change. The step gets
 /// neither the lock's descriptor nor the channel's standard output; its shell prints its process
 /// group and its end on descriptor 3. Bytes that it does not read are read all the same, so the
-/// next step finds its own text. The uptime shows whether the time limit was exceeded, because a
+/// next step finds its own text. A step of root without input reads its text itself, which saves
+/// processes; it then continues with an empty input. Another account never gets the input of the
+/// batch, which carries the texts of later steps. The uptime shows whether the time limit was exceeded, because a
 /// script may also end with the status of `timeout`.
 const RUN_STEP: &str = r#"
 skep_go_on() {
@@ -28,12 +30,15 @@ printf '%s%s interrupted\n' "$skep_mark" "$1"; return 1
 skep_run() {
 printf '%s%s start\n' "$skep_mark" "$1"; printf '%s%s start\n' "$skep_mark" "$1" >&2
 read -r skep_from skep_x </proc/uptime
-if skep_lock "$6"; then
+if ! skep_lock "$6"; then
+  skep_refused; skep_status=REFUSED
+elif [ "$2" = "$3" ] && [ -z "$5" ]; then
+  timeout -k KILL_AFTER "$4" sh -c "eval \"\$(dd bs=$3 count=1 iflag=fullblock 2>/dev/null)\"" 3>&1 >/dev/null 9>&-
+  skep_status=$?
+else
   dd bs="$2" count=1 iflag=fullblock 2>/dev/null 9>&- |
     timeout -k KILL_AFTER "$4" $5 sh -c "eval \"\$(dd bs=$3 count=1 iflag=fullblock 2>/dev/null)\"" 3>&1 >/dev/null 9>&-
   skep_status=$?
-else
-  skep_refused; skep_status=REFUSED
 fi
 read -r skep_to skep_x </proc/uptime
 printf '%s%s end %s %s %s\n' "$skep_mark" "$1" "$skep_status" "$skep_from" "$skep_to"
@@ -140,7 +145,12 @@ fn step_text(step: &Exec, index: usize, mark: u128) -> Result<Vec<u8>, Transport
     )
     .into_bytes();
     set_arguments(&step.arguments, &mut text)?;
-    text.extend_from_slice(b"(exec 3>&-; eval ");
+    let input = if step.stdin.is_empty() {
+        " </dev/null"
+    } else {
+        ""
+    };
+    text.extend_from_slice(format!("(exec 3>&-{input}; eval ").as_bytes());
     quote(&step.script, "the script", &mut text)?;
     text.extend_from_slice(
         format!(")\nset -- $?\nprintf '{line}{index} done\\n' >&3; exit $1").as_bytes(),

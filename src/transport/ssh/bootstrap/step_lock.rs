@@ -28,7 +28,8 @@ pub(in crate::transport::ssh) fn refusal_mark(mark: u128) -> String {
 /// step whose summary is its argument, and `skep_refused`, which prints the reason if that failed.
 /// The shell keeps the descriptor, and closes it for every child that runs the step: a daemon that
 /// the step starts does not inherit it. The token shows that no other run has the host's lock
-/// meanwhile. The kernel ends the lock together with the shell.
+/// meanwhile. The kernel ends the lock together with the shell. The shell of a batch takes the lock
+/// once, and looks at the token before each step.
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for a value that cannot be passed to a shell.
@@ -37,7 +38,7 @@ pub(super) fn function(
     mark: u128,
     text: &mut Vec<u8>,
 ) -> Result<(), TransportError> {
-    text.extend_from_slice(b"skep_lock() {\nset -- \"$1\"");
+    text.extend_from_slice(b"skep_since=\nskep_lock() {\nset -- \"$1\"");
     for (value, what) in [
         (&lock.path, "the path of the lock"),
         (&lock.token, "the token of the lock"),
@@ -50,17 +51,20 @@ pub(super) fn function(
         format!(
             r#"
 umask 077
-skep_said="cannot use $2.d/work"
-exec 9>>"$2.d/work" || return {REFUSED}
-if ! flock -w {PATIENCE} 9; then
-  skep_said="another step still works on the host: $(tr '\n' ' ' <"$2.d/step")"; return {REFUSED}
+if [ -z "${{skep_since-}}" ]; then
+  skep_said="cannot use $2.d/work"
+  exec 9>>"$2.d/work" || return {REFUSED}
+  if ! flock -w {PATIENCE} 9; then
+    skep_said="another step still works on the host: $(tr '\n' ' ' <"$2.d/step")"; return {REFUSED}
+  fi
+  skep_since=$(date -u '+%Y-%m-%d %H:%M:%S UTC')
 fi
 skep_said=; IFS= read -r skep_said <"$2/owner" || :
 if [ "$skep_said" != "$3" ]; then
   skep_said='this run was silent for too long and lost its lock; run again'; return {REFUSED}
 fi
 skep_said="cannot write $2.d/step"
-printf '%s\n' "$4" "$$" "$(date -u '+%Y-%m-%d %H:%M:%S UTC')" "$1" >"$2.d/step" || return {REFUSED}
+printf '%s\n' "$4" "$$" "$skep_since" "$1" >"$2.d/step" || return {REFUSED}
 umask 022
 unset skep_said
 }}
