@@ -155,6 +155,16 @@ pub fn restarts_by_skep(
     ordered.copied().collect()
 }
 
+/// Returns true if the lost manager was seen away, and then reachable again before `until`: skep
+/// itself started its Engine again, in a restart that it had begun before.
+fn came_back(loss: &ManagerLoss, until: f64, samples: &[ManagerSample]) -> bool {
+    let meanwhile = samples
+        .iter()
+        .filter(|sample| sample.at > loss.begin && sample.at < until);
+    let mut states = meanwhile.map(|sample| sample.managers[loss.manager].is_reachable());
+    states.any(|is_reachable| !is_reachable) && states.any(|is_reachable| is_reachable)
+}
+
 /// Returns the other manager that was known to be away when skep began the restart of `manager` at
 /// `begin`, with the seconds that it had been away.
 pub fn known_away(
@@ -166,6 +176,7 @@ pub fn known_away(
     if let Some(loss) = loss.filter(|loss| loss.manager != manager && !loss.returns_alone)
         && begin - loss.begin > UNKNOWN_SECONDS
         && begin < loss.given_back
+        && !came_back(loss, begin, samples)
     {
         return Some((loss.manager, begin - loss.begin));
     }

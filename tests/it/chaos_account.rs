@@ -135,6 +135,16 @@ fn restarts_beside_a_lost_manager_are_found() {
         ..lost
     };
     assert_eq!(known_away(0, 110.0, Some(&alone), &reachable), None);
+    // Its Engine was stopped in the middle of its own restart, which started it again at 107.
+    let mut states = vec![[Reachable; 3]; 11];
+    states.extend([[Reachable, Reachable, Absent]; 3]);
+    states.extend([[Reachable; 3]; 20]);
+    let started = samples(&states);
+    assert_eq!(
+        known_away(0, 106.4, Some(&lost), &started),
+        Some((2, 106.4 - 105.0))
+    );
+    assert_eq!(known_away(0, 108.0, Some(&lost), &started), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ give() {
   chown -h -- "$2" "$1"
 }
 
-# As `give`, for a new name in a folder of `stage`, which is root's already in most cases.
+# As `give`, for a new name in the working directory, which is root's already in most cases.
 give_new() {
   if [ "$2" = 0:0 ] && [ "$own_uid" -eq 0 ] && [ ! -g . ] && [ -G / ]; then return 0; fi
   give "$@"
@@ -171,8 +171,16 @@ make_directory() {
   fi
 }
 
-# Puts a new directory in the place of `$name`; rename(2) replaces an empty directory.
+# Puts a new directory in the place of `$name`; rename(2) replaces an empty directory. Where only
+# root can replace names, the directory is made at its place: nobody else can enter it before it has
+# its owner and mode.
 new_directory() {
+  if [ "$control" = root ] && [ ! -e "./$name" ] && [ ! -L "./$name" ]; then
+    mkdir -m 0700 -- "./$name"
+    give_new "./$name" "$2"
+    chmod -- "$3" "./$name"
+    return
+  fi
   stage || give_up
   mkdir ./new
   give_new ./new "$2"

@@ -2,18 +2,20 @@
 
 use crate::model::HostFacts;
 
-/// Prints `key=value` lines, then os-release behind a line `--`.
-pub(super) const SCRIPT: &str = r#"echo "hostname=$(uname -n)"
-echo "kernel=$(uname -r)"
+/// Prints `key=value` lines, then os-release behind a line `--`. The files are read by the shell
+/// itself, which starts no process for them.
+pub(super) const SCRIPT: &str = r#"fact() { f=; [ ! -r "$2" ] || IFS= read -r f <"$2" || :; echo "$1=$f"; }
+fact hostname /proc/sys/kernel/hostname
+fact kernel /proc/sys/kernel/osrelease
+fact machine_id /etc/machine-id
 echo "architecture=$(dpkg --print-architecture)"
-echo "machine_id=$(cat /etc/machine-id 2>/dev/null)"
 echo "processors=$(nproc)"
 while read -r k v u; do [ "$k" = MemTotal: ] && echo "memory_kib=$v" && break; done </proc/meminfo
 read -r up rest </proc/uptime; echo "uptime=$up"
 echo "clock=$(date +%s)"
 ip -o address show scope global 2>/dev/null | while read -r n i f a r; do echo "address=${a%%/*}"; done
 echo --
-cat /etc/os-release"#;
+while IFS= read -r f || [ -n "$f" ]; do printf '%s\n' "$f"; done </etc/os-release"#;
 
 /// Parses what [`SCRIPT`] printed.
 pub(super) fn parse(text: &str) -> HostFacts {
