@@ -12,10 +12,14 @@ give() {
   chown -h -- "$2" "$1"
 }
 
-# As `give`, for a new name in the working directory, which is root's already in most cases.
+# Returns 0 if a new name in the working directory gets the owner:group `$1` by itself.
+has_by_itself() {
+  [ "$1" = 0:0 ] && [ "$own_uid" -eq 0 ] && [ ! -g . ] && [ -G / ]
+}
+
+# As `give`, for a new name in the working directory.
 give_new() {
-  if [ "$2" = 0:0 ] && [ "$own_uid" -eq 0 ] && [ ! -g . ] && [ -G / ]; then return 0; fi
-  give "$@"
+  has_by_itself "$2" || give "$@"
 }
 
 # Makes a folder in the working directory that only root can use, and enters it. Where another
@@ -123,9 +127,14 @@ set_file() {
   fi
 }
 
-# Makes the link `$1` to `$2` with owner:group `$3`, or replaces it.
+# Makes the link `$1` to `$2` with owner:group `$3`, or replaces it. A new link that needs no other
+# owner is made at its place: ln(1) fails if another account was faster.
 make_link() {
   enter_folder "$1" || give_up
+  if [ ! -e "./$name" ] && [ ! -L "./$name" ] && has_by_itself "$3"; then
+    ln -sT -- "$2" "./$name"
+    return
+  fi
   stage || give_up
   ln -s -- "$2" ./new
   give_new ./new "$3"

@@ -9,8 +9,8 @@ use serde_json::json;
 use skep::docker::DockerClient;
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection as _, KnownHosts, KnownSecrets, Method, SecretStore, SshConnection,
-    TransportError, connect_with,
+    ConnectOptions, Connection as _, Exec, KnownHosts, KnownSecrets, Method, SecretStore,
+    SshConnection, TransportError, connect_with,
 };
 
 use super::docker_server::{FakeDockerServer, ServerReaction, echo};
@@ -357,14 +357,40 @@ async fn docker_api_fallback_without_socket_forwarding() {
         }
         assert_eq!(server.count("GET /v1.47/info"), 3);
         // The stream uses one session; the other sessions stay usable.
-        assert!(
-            connection
-                .exec(skep::transport::Exec::root("true"))
-                .await
-                .unwrap()
-                .success()
-        );
+        assert!(connection.exec(Exec::root("true")).await.unwrap().success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_go_through_sshd_where_there_is_no_docker_program() {
+    let sshd = Sshd::start_without_docker();
+    let server = FakeDockerServer::start(&sshd.path("engine"), echo("1.47"));
+    let connection = reach(&sshd, &sshd.target()).await;
+    let found = Exec::root("command -v docker || echo none");
+    let found = connection.exec(found).await.unwrap();
+    assert_eq!(found.stdout, b"none\n");
+    let client = DockerClient::connect(connection.clone()).await.unwrap();
+    let get = || client.request(&Method::GET, "/info", None, LIMIT);
+    let (one, two, three) = tokio::join!(get(), get(), get());
+    assert_eq!([one, two, three].map(|one| one.unwrap().0), [200; 3]);
+    let (status, _) = client
+        .request(&Method::POST, "/swarm/leave", None, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(server.count("GET /v1.47/info"), 3);
+    assert_eq!(server.count("POST /v1.47/swarm/leave"), 1);
+    // Another account may not use the socket, and sshd does not become root for it.
+    let account = TestAccount::with_sudo("/bin/bash");
+    super::sshd::must("chmod", &["600", sshd.path("engine").to_str().unwrap()]);
+    let other = SshTarget {
+        user: account.name.clone(),
+        become_root: true,
+        ..sshd.target()
+    };
+    let error = DockerClient::connect(reach(&sshd, &other).await).await;
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("no `docker` program"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
