@@ -33,6 +33,7 @@ pub mod inventory;
 pub mod kinds;
 pub mod lab;
 pub mod machine;
+pub mod maintenance;
 pub mod model;
 pub mod names;
 pub mod playbook;

@@ -24,7 +24,7 @@ mod run_plan;
 
 pub use apply::{
     LeaseError, LeaseOutcome, LeaseOwner, PlanApproval, RunOptions, SwarmLease, apply,
-    take_swarm_lease,
+    take_swarm_lease, update_node,
 };
 pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};

@@ -121,7 +121,7 @@ fn hide_partial_problems(
 }
 
 /// Reads `/info` of every host, `forks` at once; the result has the order of `hosts`.
-async fn read_infos(
+pub async fn read_infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,

@@ -12,6 +12,6 @@ mod tokens;
 
 pub use autolock::AutolockForecast;
 pub use cluster_check::{SwarmCheck, SwarmSnapshot};
-pub use cluster_status::{ClusterStatus, members, read_cluster};
+pub use cluster_status::{ClusterStatus, members, read_cluster, read_infos};
 pub use expected_members::expected_members;
 pub use guard::SwarmGuard;

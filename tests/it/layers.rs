@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["playbook"],
     &["runner"],
     &["safety", "machine"],
-    &["drift", "drill", "rebuild"],
+    &["drift", "drill", "maintenance", "rebuild"],
     &["report"],
     &["schedule"],
     &["cli"],

@@ -56,8 +56,14 @@ fn full_disk(lab: &TestLab, node: &str, inventory: &str) {
         lab,
         "full.toml",
         r#"file = { path = "/srv/before", content = "x" }
+           directory = { path = "/srv/also-before" }
            file = { path = "/srv/full/f", content = "{{ 'new\n' * 3000 }}", mode = "0640" }
-           file = { path = "/srv/behind", content = "x" }"#,
+           file = { path = "/srv/behind", content = "x" }
+           file = { path = "/srv/behind-2", content = "x" }
+           directory = { path = "/srv/behind-3" }
+           symlink = { path = "/srv/behind-4", target = "before" }
+           hosts_entry = { address = "10.9.9.8", names = ["behind.lan"] }
+           file = { path = "/srv/behind-5", content = "x" }"#,
     );
     let run = Run {
         inventory,
@@ -70,13 +76,18 @@ fn full_disk(lab: &TestLab, node: &str, inventory: &str) {
         .exits(1)
         .says("file[/srv/full/f]")
         .says("No space left on device");
-    said.says("try: ").does_not_say("unreachable");
+    // The nine changes travel together. The third one fails, and the six behind it do not begin.
+    said.says("try: ")
+        .says("directory[/srv/also-before]")
+        .does_not_say("+ file[/srv/behind")
+        .does_not_say("unreachable");
     assert_eq!(
         lab.on(
             node,
-            "cat /srv/full/f; ls -A /srv/full; cat /srv/before; ls /srv/behind 2>/dev/null || :"
+            "cat /srv/full/f; ls -A /srv/full; cat /srv/before; ls -d /srv/also-before
+             ls -d /srv/behind* 2>/dev/null || :; grep behind.lan /etc/hosts || :"
         ),
-        "old\nf\nrest\nx"
+        "old\nf\nrest\nx/srv/also-before"
     );
     run.verb("check", &[]).exits(3);
     lab.on(node, "rm /srv/full/rest");

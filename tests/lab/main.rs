@@ -32,6 +32,7 @@ mod kinds_packages;
 mod link_faults;
 mod login_shells;
 mod node_identity;
+mod node_maintenance;
 mod node_namespaces;
 mod node_rebuild;
 mod node_snapshot;

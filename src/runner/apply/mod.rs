@@ -17,6 +17,7 @@ mod lease_swarm;
 mod live_manager;
 mod locks;
 mod node_identity;
+mod node_update;
 mod perform;
 mod permit;
 mod play_stage;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use node_update::update_node;
 pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};

@@ -63,8 +63,7 @@ impl WaitingShell {
         if elevation.dialogue(account, mark).is_some() {
             return Ok(None);
         }
-        let command = bootstrap::shell_command(account, elevation, mark)?;
-        Ok(bootstrap::inline_command(&command, text))
+        bootstrap::inline_command(account, elevation, mark, text)
     }
 
     /// Runs a command line on a channel. Does not wait for it. Returns `None` when the connection

@@ -202,8 +202,20 @@ pub(super) fn shell_command(
     elevation: &Elevation,
     mark: u128,
 ) -> Result<String, TransportError> {
+    let run = r#"-c "eval \"\$(dd bs=$skep_l count=1 iflag=fullblock 2>/dev/null)\"""#;
+    start_shell(shell, elevation, mark, run)
+}
+
+/// Returns the command line that reads the line of [`header`], and then starts a shell with these
+/// arguments.
+fn start_shell(
+    shell: &Privilege,
+    elevation: &Elevation,
+    mark: u128,
+    arguments: &str,
+) -> Result<String, TransportError> {
     let script = format!(
-        r#"read -r skep_l skep_t skep_u && exec timeout -k {KILL_AFTER} "$skep_t" $skep_u sh -c "eval \"\$(dd bs=$skep_l count=1 iflag=fullblock 2>/dev/null)\"""#
+        r#"read -r skep_l skep_t skep_u && exec timeout -k {KILL_AFTER} "$skep_t" $skep_u sh {arguments}"#
     );
     let inner = InnerCommand {
         prefix: "",
@@ -219,17 +231,27 @@ const MOST_INLINE: usize = 20 * 1024;
 /// Returns the command line of a shell that gets its whole input from the command line itself:
 /// sshd takes no input before the command runs, so this saves a round trip. For texts that process
 /// lists may show. `None` if the text is too long. Words stay short, because csh has a limit, and
-/// they have no sign that a shell could read otherwise.
-pub(super) fn inline_command(shell_command: &str, text: &[u8]) -> Option<String> {
+/// they have no sign that a shell could read otherwise. The shell reads its commands from its
+/// input: a command line arrives whole or not at all, so no part of the text runs alone.
+///
+/// # Errors
+/// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
+pub(super) fn inline_command(
+    shell: &Privilege,
+    elevation: &Elevation,
+    mark: u128,
+    text: &[u8],
+) -> Result<Option<String>, TransportError> {
     use base64ct::{Base64, Encoding as _};
     if text.len() > MOST_INLINE {
-        return None;
+        return Ok(None);
     }
+    let shell_command = start_shell(shell, elevation, mark, "")?;
     let encoded = Base64::encode_string(text);
     let words: Vec<&[u8]> = encoded.as_bytes().chunks(720).collect();
     let words = words.join(&b" "[..]);
     let words = String::from_utf8_lossy(&words);
-    Some(format!("echo {words} | base64 -di | {shell_command}"))
+    Ok(Some(format!("echo {words} | base64 -di | {shell_command}")))
 }
 
 /// Returns the command line that ends process groups, first with TERM, then with KILL. The script

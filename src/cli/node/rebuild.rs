@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::GlobalArgs;
-use super::apply::{ApplyOptions, apply_loaded, run_owner};
-use super::execute::fleet;
-use super::exit_code::ExitStatus;
-use super::selection::{RunSelection, reject};
+use crate::cli::GlobalArgs;
+use crate::cli::apply::{ApplyOptions, apply_loaded, run_owner};
+use crate::cli::execute::fleet;
+use crate::cli::exit_code::ExitStatus;
+use crate::cli::selection::{RunSelection, reject};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::playbook::PreparedRun;
@@ -22,22 +22,9 @@ use crate::runner::{EventSender, Fleet, LeaseOwner};
 /// Time to wait for another run's lock on a host.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
 
-/// Work on one machine of the cluster.
+/// Arguments of `skep node rebuild`.
 #[derive(Debug, Args)]
-pub(super) struct NodeArgs {
-    #[command(subcommand)]
-    act: NodeCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum NodeCommand {
-    /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
-    /// same labels, no ghost
-    Rebuild(RebuildArgs),
-}
-
-#[derive(Debug, Args)]
-struct RebuildArgs {
+pub(super) struct RebuildArgs {
     /// The machine
     #[arg(value_name = "HOST")]
     host: String,
@@ -63,8 +50,7 @@ struct RebuildArgs {
 ///
 /// # Errors
 /// Configuration errors, and a rebuild that is refused, not confirmed, or fails.
-pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
-    let NodeCommand::Rebuild(args) = &args.act;
+pub(super) async fn run(common: &GlobalArgs, args: &RebuildArgs) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
     let host = HostName::new(&args.host);
     let session = CliRebuildSession {

@@ -1,0 +1,46 @@
+//! `skep node`: work on single machines of the cluster.
+
+mod maintain;
+mod rebuild;
+
+use clap::{Args, Subcommand};
+
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
+use crate::swarm::NodeRole;
+
+/// Work on machines of the cluster.
+#[derive(Debug, Args)]
+pub(super) struct NodeArgs {
+    #[command(subcommand)]
+    act: NodeCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Take all tasks off nodes, and wait until their replacements run on other nodes
+    Drain(maintain::DrainArgs),
+    /// Let nodes take tasks again
+    Activate(maintain::MaintainArgs),
+    /// Make workers managers
+    Promote(maintain::MaintainArgs),
+    /// Make managers workers, never below a majority
+    Demote(maintain::MaintainArgs),
+    /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
+    /// same labels, no ghost
+    Rebuild(rebuild::RebuildArgs),
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Configuration errors, and an act that is refused, not confirmed, or fails.
+pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
+    match &args.act {
+        NodeCommand::Drain(args) => maintain::drain_nodes(common, args).await,
+        NodeCommand::Activate(args) => maintain::activate_nodes(common, args).await,
+        NodeCommand::Promote(args) => maintain::change_roles(common, args, NodeRole::Manager).await,
+        NodeCommand::Demote(args) => maintain::change_roles(common, args, NodeRole::Worker).await,
+        NodeCommand::Rebuild(args) => rebuild::run(common, args).await,
+    }
+}

@@ -1,0 +1,377 @@
+//! Drain: takes all tasks off a node, and waits until their replacements run elsewhere.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::assess::{ServiceImpact, assess, assess_begun};
+use super::drain_watch::{DrainProgress, progress, settling_time};
+use super::reading::{SwarmReading, read_lists, read_swarm};
+use super::{MaintenanceError, NodeTarget};
+use crate::inventory::Inventory;
+use crate::names::HostName;
+use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease, update_node};
+
+/// Label of a node that skep drained: the run that did it.
+const DRAINED_BY: &str = "skep.drained-by";
+/// Label of a node that skep drained: its availability before.
+const DRAINED_FROM: &str = "skep.drained-from";
+/// Time between two readings of the tasks.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Options of a drain.
+#[derive(Clone)]
+pub struct DrainOptions {
+    /// Services may be interrupted.
+    pub allow_interruption: bool,
+    /// Time for the tasks of one node to leave it.
+    pub limit: Duration,
+    /// Time to wait for another run that disrupts the swarm.
+    pub lease_wait: Duration,
+    /// This run, as the lease and the labels name it.
+    pub owner: LeaseOwner,
+    /// Number of hosts that are read at once.
+    pub forks: usize,
+}
+
+/// Plan of a drain: the nodes in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainPlan {
+    /// The nodes.
+    pub targets: Vec<NodeTarget>,
+}
+
+/// Result of the drain of one node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DrainOutcome {
+    /// The host.
+    pub host: HostName,
+    /// ID of its node.
+    pub node_id: String,
+    /// True if its availability was `drain` before.
+    pub was_drained: bool,
+    /// Effect on the services, right before the drain.
+    pub services: Vec<ServiceImpact>,
+    /// Seconds until it was drained.
+    pub seconds: f64,
+}
+
+impl DrainPlan {
+    /// Checks that no service is interrupted.
+    ///
+    /// # Errors
+    /// [`MaintenanceError::Interruption`] for the first node whose drain interrupts a service.
+    pub fn check(&self) -> Result<(), MaintenanceError> {
+        self.targets.iter().try_for_each(check_interruption)
+    }
+}
+
+fn check_interruption(target: &NodeTarget) -> Result<(), MaintenanceError> {
+    let interrupted = target
+        .impacts
+        .iter()
+        .filter(|one| one.interruption.is_some());
+    let services: Vec<String> = interrupted.map(|one| one.service.clone()).collect();
+    if services.is_empty() {
+        return Ok(());
+    }
+    Err(MaintenanceError::Interruption {
+        host: target.host.clone(),
+        services,
+    })
+}
+
+/// Reads the swarm, and assesses the drain of each host.
+///
+/// # Errors
+/// [`MaintenanceError`] if a host is no node of the swarm, or cannot be read.
+pub async fn plan_drain(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    hosts: &[HostName],
+    forks: usize,
+) -> Result<DrainPlan, MaintenanceError> {
+    let reading = read_swarm(fleet, inventory, forks).await?;
+    let nodes = hosts.iter().map(|host| reading.locate(host));
+    let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
+    let targets = hosts.iter().zip(nodes).map(|(host, node)| NodeTarget {
+        host: host.clone(),
+        impacts: assess(&reading.workload, &node.id, &all),
+        node,
+    });
+    Ok(DrainPlan {
+        targets: SwarmReading::in_order(targets.collect()),
+    })
+}
+
+/// Drains the nodes of a plan, one after the other. Each node is read and assessed again right
+/// before its drain. `note` gets one line of progress.
+///
+/// # Errors
+/// [`MaintenanceError`]; the nodes before stay drained. A node whose tasks do not leave it in time
+/// gets its previous availability back.
+pub async fn drain(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    plan: &DrainPlan,
+    options: &DrainOptions,
+    stop: &CancellationToken,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<Vec<DrainOutcome>, MaintenanceError> {
+    let Some(first) = plan.targets.first() else {
+        return Ok(Vec::new());
+    };
+    let lease = take_lease(fleet, &first.host, &options.owner, options.lease_wait, stop).await?;
+    let outcome = async {
+        let mut outcomes = Vec::new();
+        for target in &plan.targets {
+            if stop.is_cancelled() {
+                let why = format!("{} was not drained", target.host);
+                return Err(MaintenanceError::Interrupted(why));
+            }
+            outcomes.push(drain_node(fleet, inventory, target, options, stop, note).await?);
+        }
+        Ok(outcomes)
+    }
+    .await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    outcome
+}
+
+/// Takes the lease of the swarm for the whole run.
+pub(super) async fn take_lease(
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    owner: &LeaseOwner,
+    wait: Duration,
+    stop: &CancellationToken,
+) -> Result<Option<SwarmLease>, MaintenanceError> {
+    match take_swarm_lease(fleet, host, owner, wait, stop).await {
+        Ok(LeaseOutcome::Taken(lease)) => Ok(lease),
+        Ok(LeaseOutcome::NoSwarm | LeaseOutcome::NoManager) => Ok(None),
+        Err(error) => Err(MaintenanceError::Lease(error)),
+    }
+}
+
+async fn drain_node(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    planned: &NodeTarget,
+    options: &DrainOptions,
+    stop: &CancellationToken,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<DrainOutcome, MaintenanceError> {
+    let (host, begun) = (&planned.host, Instant::now());
+    // The swarm may have changed during the question, and by the drains before this one.
+    let reading = read_swarm(fleet, inventory, options.forks).await?;
+    let node = reading.locate(host)?;
+    if node.id != planned.node.id {
+        return Err(MaintenanceError::Replaced(host.clone()));
+    }
+    let was_drained = node.availability == "drain";
+    let target = NodeTarget {
+        host: host.clone(),
+        impacts: if was_drained {
+            assess_begun(&reading.workload, &node.id)
+        } else {
+            assess(&reading.workload, &node.id, &[])
+        },
+        node,
+    };
+    if !was_drained && !options.allow_interruption {
+        check_interruption(&target)?;
+    }
+    let managers = reading.managers_for(host);
+    if !was_drained {
+        let by = format!("{} {}", options.owner.owner, now());
+        let edit = |spec: &mut Value| {
+            let before = spec["Availability"].clone();
+            spec["Labels"][DRAINED_FROM] = before;
+            spec["Labels"][DRAINED_BY] = by.as_str().into();
+            spec["Availability"] = "drain".into();
+        };
+        set(fleet, &managers, &target, edit).await?;
+    }
+    let waited = wait_until_drained(fleet, &managers, &target, options.limit, stop, note).await;
+    match waited {
+        Ok(()) => Ok(DrainOutcome {
+            host: host.clone(),
+            node_id: target.node.id.clone(),
+            was_drained,
+            services: target.impacts,
+            seconds: begun.elapsed().as_secs_f64(),
+        }),
+        Err(DrainStop::Interrupted) => Err(MaintenanceError::Interrupted(format!(
+            "{host} takes no tasks any more, and some have not left it yet; the same command continues, `skep node activate {host}` \
+             takes it back"
+        ))),
+        Err(DrainStop::TimedOut(why)) => {
+            let fate = if was_drained {
+                "it stays drained, as it was before".to_owned()
+            } else {
+                match set(fleet, &managers, &target, restore).await {
+                    Ok(()) => format!("it is {} again, as before", target.node.availability),
+                    Err(error) => format!("it stays drained, because {error}"),
+                }
+            };
+            Err(MaintenanceError::DrainTimeout {
+                host: host.clone(),
+                limit: options.limit,
+                why,
+                fate,
+            })
+        }
+    }
+}
+
+/// Puts the previous availability back, and removes the labels of skep.
+fn restore(spec: &mut Value) {
+    let Some(labels) = spec["Labels"].as_object_mut() else {
+        return;
+    };
+    labels.remove(DRAINED_BY);
+    if let Some(before) = labels.remove(DRAINED_FROM) {
+        spec["Availability"] = before;
+    }
+}
+
+async fn set(
+    fleet: &Fleet,
+    managers: &[HostName],
+    target: &NodeTarget,
+    edit: impl Fn(&mut Value) + Sync,
+) -> Result<(), MaintenanceError> {
+    let updated = update_node(fleet, managers, &target.node.id, edit).await;
+    updated.map_err(|why| MaintenanceError::Update {
+        host: target.host.clone(),
+        why,
+    })
+}
+
+fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+/// Reason why the wait for the tasks ended early.
+enum DrainStop {
+    Interrupted,
+    TimedOut(String),
+}
+
+async fn wait_until_drained(
+    fleet: &Arc<Fleet>,
+    managers: &[HostName],
+    target: &NodeTarget,
+    limit: Duration,
+    stop: &CancellationToken,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<(), DrainStop> {
+    let (begun, settling) = (Instant::now(), settling_time(&target.impacts));
+    let (mut complete_since, mut told) = (None, String::new());
+    loop {
+        let seen = read_progress(fleet, managers, target).await;
+        let words = match &seen {
+            Ok(progress) => progress.words(),
+            Err(why) => why.clone(),
+        };
+        if seen.is_ok_and(|progress| progress.is_complete()) {
+            let since = *complete_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= settling {
+                return Ok(());
+            }
+        } else {
+            complete_since = None;
+        }
+        if begun.elapsed() >= limit {
+            let stable = "the new tasks have not run for long enough";
+            let words = if words.is_empty() {
+                stable.into()
+            } else {
+                words
+            };
+            return Err(DrainStop::TimedOut(words));
+        }
+        if !words.is_empty() && words != told {
+            note(&format!("{}: {words}", target.host));
+            told = words;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(DrainStop::Interrupted),
+            () = sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Reads the progress from the first manager that answers.
+async fn read_progress(
+    fleet: &Arc<Fleet>,
+    managers: &[HostName],
+    target: &NodeTarget,
+) -> Result<DrainProgress, String> {
+    let mut reasons = Vec::new();
+    for manager in managers {
+        match read_lists(fleet, manager).await {
+            Ok((_, workload)) => {
+                return Ok(progress(&workload, &target.node.id, &target.impacts));
+            }
+            Err(why) => reasons.push(format!("{manager}: {why}")),
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// Makes the nodes take tasks again, and removes the labels of a drain. Returns the hosts that were
+/// not active before.
+///
+/// # Errors
+/// [`MaintenanceError`]; the hosts before stay active.
+pub async fn activate(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    hosts: &[HostName],
+    options: &DrainOptions,
+    stop: &CancellationToken,
+) -> Result<Vec<HostName>, MaintenanceError> {
+    let Some(first) = hosts.first() else {
+        return Ok(Vec::new());
+    };
+    let lease = take_lease(fleet, first, &options.owner, options.lease_wait, stop).await?;
+    let outcome = async {
+        let reading = read_swarm(fleet, inventory, options.forks).await?;
+        let nodes = hosts.iter().map(|host| reading.locate(host));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let mut changed = Vec::new();
+        for (host, node) in hosts.iter().zip(nodes) {
+            if stop.is_cancelled() {
+                let why = format!("{host} was not activated");
+                return Err(MaintenanceError::Interrupted(why));
+            }
+            if node.availability != "active" {
+                changed.push(host.clone());
+            }
+            let target = NodeTarget {
+                host: host.clone(),
+                node,
+                impacts: Vec::new(),
+            };
+            let edit = |spec: &mut Value| {
+                restore(spec);
+                spec["Availability"] = "active".into();
+            };
+            set(fleet, &reading.managers_for(host), &target, edit).await?;
+        }
+        Ok(changed)
+    }
+    .await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    outcome
+}

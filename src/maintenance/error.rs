@@ -1,0 +1,97 @@
+//! Reasons why the maintenance of a node is refused or fails, as complete sentences.
+
+use crate::model::Refusal;
+use crate::names::HostName;
+use crate::runner::LeaseError;
+
+/// Reason why the maintenance of a node was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// The inventory has no such host.
+    #[error("there is no host `{0}` in the inventory; `skep inventory` lists its hosts")]
+    UnknownHost(HostName),
+    /// The Engine of the host does not answer, so its node is not known.
+    #[error(
+        "{host} cannot be read, so skep does not know which node it is: {why}; bring it back first, or use `docker node update` \
+         with the ID of its node on a manager"
+    )]
+    Unreadable {
+        /// The host.
+        host: HostName,
+        /// Reason of the failed reading.
+        why: String,
+    },
+    /// The host is in no swarm.
+    #[error("{0} is in no swarm; `skep status` shows the nodes")]
+    NotInSwarm(HostName),
+    /// The managers do not list the node of the host.
+    #[error(
+        "{0} is in another swarm, or was removed from this one: the managers do not list its node; `skep check` says more"
+    )]
+    Unlisted(HostName),
+    /// The host and the managers contradict each other, or the swarm would lose its majority.
+    #[error("{}; {}", .0.why, .0.hint)]
+    Refused(Refusal),
+    /// No host of the inventory answers as a manager.
+    #[error("no manager answers: {0}; `skep status` shows the state of the hosts")]
+    NoManager(String),
+    /// Services would be interrupted.
+    #[error(
+        "draining {host} interrupts {}; add replicas on other nodes first, or accept the interruption with --allow-interruption",
+        .services.join(", ")
+    )]
+    Interruption {
+        /// The host.
+        host: HostName,
+        /// Names of the services.
+        services: Vec<String>,
+    },
+    /// Another run disrupts the swarm, or its managers cannot record this one.
+    #[error("{0}; nothing was changed")]
+    Lease(LeaseError),
+    /// The managers did not make the change.
+    #[error("{host} was not changed: {why}; run the command again when the managers answer")]
+    Update {
+        /// The host.
+        host: HostName,
+        /// Reason of the managers.
+        why: String,
+    },
+    /// The node is another one than in the plan.
+    #[error("{0} has become another node since the plan was made; run the command again")]
+    Replaced(HostName),
+    /// The tasks did not leave the node in time.
+    #[error("{host} was not drained within {}: {why}; {fate}", humantime::format_duration(*.limit))]
+    DrainTimeout {
+        /// The host.
+        host: HostName,
+        /// Time limit.
+        limit: std::time::Duration,
+        /// Tasks that did not move, by service.
+        why: String,
+        /// Availability of the node now.
+        fate: String,
+    },
+    /// The swarm did not change the role of the node in time.
+    #[error(
+        "{host} is not {word} within {}; `docker node ls` on a manager shows its state, and the same command continues",
+        humantime::format_duration(*.limit)
+    )]
+    RoleTimeout {
+        /// The host.
+        host: HostName,
+        /// Wanted state: `a reachable manager` or `a worker`.
+        word: &'static str,
+        /// Time limit.
+        limit: std::time::Duration,
+    },
+    /// The operator interrupted the run.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
+}
+
+impl From<Refusal> for MaintenanceError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,20 @@
+//! Maintenance of nodes outside of a playbook: drain, activate, promote and demote. `workload`,
+//! `placement`, `assess` and `drain_watch` decide over data without I/O; `reading` reads the swarm
+//! and `run` performs the steps. Arguments, questions and output belong to the command line.
+
+mod assess;
+mod drain;
+mod drain_watch;
+mod error;
+mod placement;
+mod reading;
+mod role;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+pub use assess::ServiceImpact;
+pub use drain::{DrainOptions, DrainOutcome, DrainPlan, activate, drain, plan_drain};
+pub use error::MaintenanceError;
+pub use reading::NodeTarget;
+pub use role::{RolePlan, change_role, plan_role};

@@ -1,0 +1,179 @@
+//! Reads the swarm for the maintenance of its nodes: the Engine of each host of the inventory, and
+//! nodes, services and tasks from one manager.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::MaintenanceError;
+use super::assess::ServiceImpact;
+use super::workload::SwarmWorkload;
+use crate::inventory::Inventory;
+use crate::names::HostName;
+use crate::runner::{DockerReader as _, Fleet};
+use crate::safety::read_infos;
+use crate::swarm::{DockerInfo, DockerStatus, HostAddresses, NodeClaim, SwarmNode};
+
+/// A node that is to be maintained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeTarget {
+    /// The host of the inventory.
+    pub host: HostName,
+    /// Its node, as a manager lists it.
+    pub node: SwarmNode,
+    /// Effect of its drain on the services.
+    pub impacts: Vec<ServiceImpact>,
+}
+
+/// One reading of the swarm.
+pub(super) struct SwarmReading {
+    engines: Vec<(HostName, DockerStatus)>,
+    addresses: HostAddresses,
+    /// Managers in the inventory that answer, those of the group `managers` first.
+    pub managers: Vec<HostName>,
+    pub nodes: Vec<SwarmNode>,
+    pub workload: SwarmWorkload,
+}
+
+/// Reads the Engines of all hosts of the inventory, and the lists of the first manager that returns
+/// them.
+///
+/// # Errors
+/// [`MaintenanceError::NoManager`].
+pub(super) async fn read_swarm(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    forks: usize,
+) -> Result<SwarmReading, MaintenanceError> {
+    let hosts: Vec<HostName> = inventory.hosts().map(|(name, _)| name.clone()).collect();
+    let engines = read_infos(fleet, &hosts, forks).await;
+    let roster = inventory.roster();
+    let is_manager =
+        |host: &&(HostName, DockerStatus)| matches!(&host.1, status if status.is_manager());
+    let in_group = |name: &HostName| roster.group("managers").any(|one| one == name);
+    // A compromised worker may say that it is a manager. Its lists count only if no host of the
+    // group answers.
+    let mut managers: Vec<HostName> = engines
+        .iter()
+        .filter(is_manager)
+        .map(|(name, _)| name.clone())
+        .collect();
+    if managers.iter().any(in_group) {
+        managers.retain(in_group);
+    }
+    let mut reasons = Vec::new();
+    for manager in &managers {
+        match read_lists(fleet, manager).await {
+            Ok((nodes, workload)) => {
+                let mut reading = SwarmReading {
+                    engines,
+                    addresses: HostAddresses::of(&roster),
+                    managers,
+                    nodes,
+                    workload,
+                };
+                reading.add_listed_managers();
+                return Ok(reading);
+            }
+            Err(why) => reasons.push(format!("{manager}: {why}")),
+        }
+    }
+    for (host, status) in &engines {
+        if let Some(why) = status.unknown() {
+            reasons.push(format!("{host}: {why}"));
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push("no host of the inventory is a manager of a swarm".into());
+    }
+    Err(MaintenanceError::NoManager(reasons.join("; ")))
+}
+
+/// Reads nodes, services and tasks from one manager.
+pub(super) async fn read_lists(
+    fleet: &Arc<Fleet>,
+    manager: &HostName,
+) -> Result<(Vec<SwarmNode>, SwarmWorkload), String> {
+    let get = async |path: &str| -> Result<Value, String> {
+        let answer = fleet.get(manager, path).await;
+        answer.json().cloned().map_err(|error| error.to_string())
+    };
+    let (nodes, services, tasks) = tokio::join!(get("/nodes"), get("/services"), get("/tasks"));
+    let (nodes, services, tasks) = (nodes?, services?, tasks?);
+    let workload = SwarmWorkload::read(&nodes, &services, &tasks);
+    Ok((SwarmNode::list(&nodes)?, workload))
+}
+
+impl SwarmReading {
+    /// Adds the managers outside of the group `managers` that the lists confirm: somebody may have
+    /// promoted a worker.
+    fn add_listed_managers(&mut self) {
+        let listed = self.engines.iter().filter(|(name, status)| {
+            let id = status.info().map(|info| info.node_id.as_str());
+            let node = self.nodes.iter().find(|node| id == Some(&node.id));
+            status.is_manager()
+                && !self.managers.contains(name)
+                && node.is_some_and(SwarmNode::is_reachable_manager)
+                && self.locate(name).is_ok()
+        });
+        let listed: Vec<HostName> = listed.map(|(name, _)| name.clone()).collect();
+        self.managers.extend(listed);
+    }
+
+    /// Finds the node of a host. The managers must agree with what its Engine says.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`] if the host is unknown, cannot be read, or is no node of this swarm.
+    pub(super) fn locate(&self, host: &HostName) -> Result<SwarmNode, MaintenanceError> {
+        let Some((_, status)) = self.engines.iter().find(|(name, _)| name == host) else {
+            return Err(MaintenanceError::UnknownHost(host.clone()));
+        };
+        let info = match status {
+            DockerStatus::Answered(info) => info,
+            DockerStatus::Absent => return Err(MaintenanceError::NotInSwarm(host.clone())),
+            DockerStatus::Down(why)
+            | DockerStatus::Unreachable(why)
+            | DockerStatus::Failed(why) => {
+                return Err(MaintenanceError::Unreadable {
+                    host: host.clone(),
+                    why: why.clone(),
+                });
+            }
+        };
+        if info.node_id.is_empty() {
+            return Err(MaintenanceError::NotInSwarm(host.clone()));
+        }
+        let node = self.nodes.iter().find(|node| node.id == info.node_id);
+        let node = node.ok_or_else(|| MaintenanceError::Unlisted(host.clone()))?;
+        let claim = NodeClaim {
+            host,
+            info,
+            addresses: &[],
+        };
+        // Managers are trusted, so another host that claims a manager's node changes nothing.
+        let trusted = self.managers.contains(host);
+        let others = self.engines.iter().filter(|_| !trusted);
+        let claims = others.filter_map(|(name, status)| {
+            let info: Option<&DockerInfo> = status.info();
+            info.map(|info| (name, info))
+        });
+        claim.check(node, &self.addresses, claims)?;
+        Ok(node.clone())
+    }
+
+    /// Returns the managers to ask for a change of a node, the node itself last.
+    pub(super) fn managers_for(&self, host: &HostName) -> Vec<HostName> {
+        let mut managers = self.managers.clone();
+        managers.sort_by_key(|name| name == host);
+        managers
+    }
+
+    /// Sorts nodes into the order of their maintenance: workers, then managers, the leader last.
+    pub(super) fn in_order(mut targets: Vec<NodeTarget>) -> Vec<NodeTarget> {
+        targets.sort_by_key(|target| {
+            let manager = target.node.manager.as_ref();
+            manager.map_or(0, |status| 1 + u8::from(status.leader))
+        });
+        targets
+    }
+}

@@ -1,0 +1,293 @@
+//! Drain, activate, promote and demote on real nodes, with names in the inventory that differ from
+//! the host names.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::skep::{Said, command, skep};
+use crate::test_lab::TestLab;
+
+const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The machines under the names of an inventory of its own.
+struct RenamedSite {
+    lab: TestLab,
+    inventory: String,
+}
+
+impl RenamedSite {
+    fn make() -> Self {
+        let lab = TestLab::with_docker("nodes", &["--managers", "3", "--workers", "2"]);
+        lab.run(
+            "apply",
+            "playbooks/docker.toml",
+            &["playbooks/swarm.toml", "--yes"],
+        )
+        .exits(0);
+        lab.image("busybox", &NODES);
+        let names = ["amber", "beryl", "coral", "diamond", "emerald"];
+        let hosts: Vec<String> = NODES
+            .iter()
+            .map(|node| {
+                let group = if *node < "docker04" {
+                    "managers"
+                } else {
+                    "workers"
+                };
+                format!(
+                    "address = {:?}\nuser = \"vagrant\"\nbecome = true\ngroups = [{group:?}]",
+                    lab.address(node)
+                )
+            })
+            .collect();
+        let hosts: Vec<(&str, &str)> = names
+            .into_iter()
+            .zip(hosts.iter().map(String::as_str))
+            .collect();
+        let inventory = lab.inventory_of("renamed.toml", "", &hosts);
+        Self { lab, inventory }
+    }
+
+    fn node(&self, arguments: &[&str]) -> Said {
+        skep(&[&["node"], arguments, &["-i", &self.inventory, "--yes"]].concat())
+    }
+
+    fn start(&self, arguments: &[&str]) -> std::process::Child {
+        command(&[&["node"], arguments, &["-i", &self.inventory, "--yes"]].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Returns availability, role and labels of a node, as a manager lists it.
+    fn specification(&self, node: &str) -> String {
+        let format = "{{.Spec.Availability}} {{.Spec.Role}} {{range $key, $value := .Spec.Labels}}{{$key}} {{end}}";
+        let script = format!("docker node inspect -f '{format}' {node}");
+        self.lab.on("docker01", &script)
+    }
+
+    fn create(&self, name: &str, options: &str, program: &str) {
+        self.lab.on(
+            "docker01",
+            &format!(
+                "docker service create --quiet --no-resolve-image --name {name} {options} busybox:lab {program}"
+            ),
+        );
+    }
+
+    /// Returns the nodes on which tasks of a service run.
+    fn runs_on(&self, service: &str) -> String {
+        let script = format!(
+            "docker service ps {service} --filter desired-state=running --format '{{{{.Node}}}} {{{{.CurrentState}}}}' |
+             sed -n 's/ Running .*//p' | sort | tr '\\n' ' '"
+        );
+        self.lab.on("docker01", &script).trim().to_owned()
+    }
+
+    fn wait_for(&self, node: &str, availability: &str) {
+        let begun = Instant::now();
+        while !self.specification(node).starts_with(availability) {
+            assert!(begun.elapsed() < LIMIT, "{node} is not {availability}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// Asks two nodes in turn, as a balancer does, until it is told to stop; counts the requests that
+/// neither of them answered.
+fn balanced_requests(site: &RenamedSite, stop: &std::sync::atomic::AtomicBool) -> (usize, usize) {
+    let addresses =
+        ["docker02", "docker03", "docker04", "docker05"].map(|node| site.lab.address(node));
+    let (mut sent, mut lost) = (0, 0);
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        let answered = addresses.iter().any(|address| {
+            let output = std::process::Command::new("curl")
+                .args(["-s", "-f", "-m", "2", "-o", "/dev/null"])
+                .arg(format!("http://{address}:8080/hostname"))
+                .status();
+            output.unwrap().success()
+        });
+        sent += 1;
+        lost += usize::from(!answered);
+    }
+    (sent, lost)
+}
+
+#[test]
+fn nodes_are_drained_and_change_roles() {
+    let site = RenamedSite::make();
+    site.create(
+        "web",
+        "--replicas 2 --constraint node.role==worker --publish mode=host,target=80,published=8080 --stop-grace-period 2s",
+        "httpd -f -p 80 -h /etc",
+    );
+    site.lab.on(
+        "docker01",
+        "docker service update --quiet --constraint-rm node.role==worker web",
+    );
+    site.create(
+        "agent",
+        "--mode global --stop-grace-period 1s",
+        "sleep 100000",
+    );
+    site.create(
+        "database",
+        "--constraint node.hostname==docker05 --mount type=volume,source=data,target=/data --stop-grace-period 1s",
+        "sleep 100000",
+    );
+    drains(&site);
+    timeouts_and_interrupts(&site);
+    roles(&site);
+    assert_eq!(
+        site.lab.on("docker01", "docker config ls -q"),
+        "",
+        "the lease is gone"
+    );
+}
+
+fn drains(site: &RenamedSite) {
+    // The database can go nowhere.
+    site.node(&["drain", "emerald"])
+        .exits(1)
+        .says("no other node meets `node.hostname==docker05`")
+        .says("draining emerald interrupts database");
+    assert_eq!(site.specification("docker05"), "active worker");
+
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (said, (sent, lost)) = std::thread::scope(|scope| {
+        let requests = scope.spawn(|| balanced_requests(site, &stop));
+        let said = site.node(&["drain", "diamond", "--json"]);
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        (said, requests.join().unwrap())
+    });
+    let said = said.exits(0);
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["nodes"][0]["was_drained"], false);
+    assert!(sent > 20, "{sent} requests");
+    assert_eq!(lost, 0, "of {sent} requests");
+    assert!(!site.runs_on("web").contains("docker04"));
+    assert_eq!(site.runs_on("web").split(' ').count(), 2);
+    assert_eq!(site.runs_on("agent"), "docker01 docker02 docker03 docker05");
+    assert_eq!(
+        site.specification("docker04"),
+        "drain worker skep.drained-by skep.drained-from"
+    );
+
+    // The same command finds nothing to do.
+    let said = site.node(&["drain", "diamond", "--json"]).exits(0);
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["nodes"][0]["was_drained"], true);
+
+    let said = site.node(&["drain", "emerald", "--allow-interruption"]);
+    said.exits(0).says("1 node drained");
+    assert_eq!(site.runs_on("database"), "");
+    let said = site.node(&["activate", "workers"]);
+    said.exits(0).says("2 nodes activated");
+    for node in ["docker04", "docker05"] {
+        assert_eq!(site.specification(node), "active worker");
+    }
+    site.lab.until(
+        "docker01",
+        "docker service ls | grep 'database.*1/1'",
+        LIMIT,
+    );
+    let said = site.node(&["activate", "workers"]);
+    said.exits(0)
+        .says("0 nodes activated, 2 nodes active before");
+}
+
+fn timeouts_and_interrupts(site: &RenamedSite) {
+    // The first process of a container ignores SIGTERM, so this task ends after its grace period.
+    site.create(
+        "slow",
+        "--mode global --constraint node.hostname==docker04 --stop-grace-period 12s",
+        "sleep 100000",
+    );
+    let drain = ["drain", "diamond", "--allow-interruption"];
+    site.node(&[&drain[..], &["--timeout", "3s"]].concat())
+        .exits(1)
+        .says("diamond was not drained within 3s: slow: 1 task not stopped yet; it is active again, as before");
+    assert_eq!(site.specification("docker04"), "active worker");
+    site.lab
+        .until("docker01", "docker service ls | grep 'slow.*1/1'", LIMIT);
+
+    // A run that dies leaves a node that the same command finishes.
+    let mut child = site.start(&drain);
+    site.wait_for("docker04", "drain");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let begun = Instant::now();
+    site.node(&drain).exits(0).says("1 node drained");
+    assert!(
+        begun.elapsed() > Duration::from_secs(5),
+        "it waited for the task"
+    );
+    site.node(&["activate", "diamond"]).exits(0);
+    site.lab
+        .until("docker01", "docker service ls | grep 'slow.*1/1'", LIMIT);
+
+    let child = site.start(&drain);
+    site.wait_for("docker04", "drain");
+    let process = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(
+        site.specification("docker04"),
+        "drain worker skep.drained-by skep.drained-from"
+    );
+    site.node(&["activate", "diamond"]).exits(0);
+    site.lab.on("docker01", "docker service rm slow");
+}
+
+fn roles(site: &RenamedSite) {
+    site.node(&["promote", "diamond"])
+        .exits(0)
+        .says("1 node changed to manager");
+    assert_eq!(site.specification("docker04"), "active manager");
+    site.node(&["promote", "diamond"]).exits(0).says("In sync");
+    site.node(&["demote", "diamond"])
+        .exits(0)
+        .says("demoting diamond leaves 3 of 3 managers reachable");
+    // All managers at once would end the swarm.
+    site.node(&["demote", "managers"])
+        .exits(1)
+        .says("promote another node to manager first");
+    assert_eq!(
+        site.lab
+            .on("docker01", "docker node ls -f role=manager -q | wc -l"),
+        "3"
+    );
+    // With one manager away, the demotion of another one is refused.
+    site.lab
+        .on("docker03", "systemctl stop docker.socket docker");
+    site.lab.until(
+        "docker01",
+        "docker node ls | grep 'docker03.*Unreachable'",
+        LIMIT,
+    );
+    site.node(&["demote", "beryl"])
+        .exits(1)
+        .says("below the majority");
+    site.node(&["demote", "coral"])
+        .exits(4)
+        .says("coral cannot be read");
+    site.lab.on("docker03", "systemctl start docker");
+    site.lab.until(
+        "docker01",
+        "docker node ls | grep 'docker03.*Reachable'",
+        LIMIT,
+    );
+    // The leader goes last, and the others elect a new one.
+    site.node(&["demote", "amber"]).exits(0);
+    site.lab
+        .until("docker02", "docker node ls | grep -q Leader", LIMIT);
+    site.node(&["promote", "amber"]).exits(0);
+    site.lab.until(
+        "docker01",
+        "docker node ls | grep 'docker01.*Reachable'",
+        LIMIT,
+    );
+}
