@@ -70,7 +70,7 @@ impl DrainPlan {
     }
 }
 
-fn check_interruption(target: &NodeTarget) -> Result<(), MaintenanceError> {
+pub(super) fn check_interruption(target: &NodeTarget) -> Result<(), MaintenanceError> {
     let interrupted = target
         .impacts
         .iter()
@@ -160,7 +160,8 @@ pub(super) async fn take_lease(
     }
 }
 
-async fn drain_node(
+/// Drains one node: reads and assesses it again, sets its availability, and waits.
+pub(super) async fn drain_node(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
     planned: &NodeTarget,

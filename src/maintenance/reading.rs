@@ -161,6 +161,20 @@ impl SwarmReading {
         Ok(node.clone())
     }
 
+    /// Returns the one node that is down at an address which the inventory gives to the host, and
+    /// that no Engine claims to be.
+    pub(super) fn dead_node(&self, host: &HostName) -> Option<SwarmNode> {
+        let is_claimed = |node: &SwarmNode| {
+            let mut infos = self.engines.iter().filter_map(|(_, status)| status.info());
+            infos.any(|info| info.node_id == node.id)
+        };
+        let mut dead = self.nodes.iter().filter(|node| {
+            node.state == "down" && self.addresses.has(host, &node.seen_at()) && !is_claimed(node)
+        });
+        let found = dead.next()?;
+        dead.next().is_none().then(|| found.clone())
+    }
+
     /// Returns the managers to ask for a change of a node, the node itself last.
     pub(super) fn managers_for(&self, host: &HostName) -> Vec<HostName> {
         let mut managers = self.managers.clone();

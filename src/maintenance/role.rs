@@ -69,7 +69,7 @@ pub async fn plan_role(
 }
 
 /// Returns true if the node has the role, among the voters as well.
-fn has_role(node: &SwarmNode, role: NodeRole) -> bool {
+pub(super) fn has_role(node: &SwarmNode, role: NodeRole) -> bool {
     let has = match role {
         NodeRole::Manager => node.is_reachable_manager(),
         NodeRole::Worker => node.manager.is_none(),
@@ -77,7 +77,7 @@ fn has_role(node: &SwarmNode, role: NodeRole) -> bool {
     node.role == role && has
 }
 
-fn check_voters(
+pub(super) fn check_voters(
     nodes: &[SwarmNode],
     target: &NodeTarget,
     role: NodeRole,
@@ -119,14 +119,7 @@ pub async fn change_role(
             }
             check_voters(&reading.nodes, target, plan.role)?;
             let managers = reading.managers_for(host);
-            let role = plan.role.word();
-            let edit = |spec: &mut Value| spec["Role"] = role.into();
-            let updated = update_node(fleet, &managers, &target.node.id, edit).await;
-            updated.map_err(|why| MaintenanceError::Update {
-                host: host.clone(),
-                why,
-            })?;
-            wait_for_role(fleet, &managers, target, plan.role, stop).await?;
+            make_role(fleet, &managers, target, plan.role, stop).await?;
         }
         Ok(())
     }
@@ -135,6 +128,23 @@ pub async fn change_role(
         lease.release().await;
     }
     outcome
+}
+
+/// Changes the role of one node, and waits until the swarm has done it.
+pub(super) async fn make_role(
+    fleet: &Arc<Fleet>,
+    managers: &[HostName],
+    target: &NodeTarget,
+    role: NodeRole,
+    stop: &CancellationToken,
+) -> Result<(), MaintenanceError> {
+    let edit = |spec: &mut Value| spec["Role"] = role.word().into();
+    let updated = update_node(fleet, managers, &target.node.id, edit).await;
+    updated.map_err(|why| MaintenanceError::Update {
+        host: target.host.clone(),
+        why,
+    })?;
+    wait_for_role(fleet, managers, target, role, stop).await
 }
 
 async fn wait_for_role(
@@ -158,7 +168,10 @@ async fn wait_for_role(
                 continue;
             };
             let node = nodes.iter().find(|node| node.id == target.node.id);
-            let is_back = |node: &SwarmNode| has_role(node, role) && node.state == "ready";
+            // A dead node never becomes ready.
+            let is_back = |node: &SwarmNode| {
+                has_role(node, role) && (node.state == "ready" || target.node.state == "down")
+            };
             if node.is_some_and(is_back) {
                 return Ok(());
             }

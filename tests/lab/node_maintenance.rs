@@ -140,6 +140,7 @@ fn nodes_are_drained_and_change_roles() {
     drains(&site);
     timeouts_and_interrupts(&site);
     roles(&site);
+    removals(&site);
     assert_eq!(
         site.lab.on("docker01", "docker config ls -q"),
         "",
@@ -290,4 +291,46 @@ fn roles(site: &RenamedSite) {
         "docker node ls | grep 'docker01.*Reachable'",
         LIMIT,
     );
+}
+
+fn removals(site: &RenamedSite) {
+    let count = || site.lab.on("docker01", "docker node ls -q | wc -l");
+    site.node(&["remove", "emerald"])
+        .exits(1)
+        .says("draining emerald interrupts database");
+    assert_eq!(site.specification("docker05"), "active worker");
+    site.node(&["remove", "emerald", "--allow-interruption"])
+        .exits(0)
+        .says("emerald: Docker Engine remains, and the volumes data with their data")
+        .says("1 node removed from the swarm");
+    assert_eq!(count(), "4");
+    let state = "docker info -f '{{.Swarm.LocalNodeState}}'; docker volume ls -q";
+    assert_eq!(site.lab.on("docker05", state), "inactive\ndata");
+    site.node(&["remove", "emerald"])
+        .exits(1)
+        .says("emerald is in no swarm");
+
+    // A dead worker, and a dead manager.
+    for (node, host, managers) in [("docker04", "diamond", "3"), ("docker03", "coral", "2")] {
+        site.lab.cut_power(node);
+        site.lab.until(
+            "docker01",
+            &format!("docker node ls | grep '{node} *Down'"),
+            LIMIT,
+        );
+        site.node(&["remove", host])
+            .exits(0)
+            .says("is down, and is removed from the list of the managers")
+            .says(&format!("{host}: its disk was not looked at"));
+        let voters = "docker node ls -f role=manager -q | wc -l";
+        assert_eq!(site.lab.on("docker01", voters), managers);
+    }
+    // The last but one leaves alive; the last one stays.
+    site.node(&["remove", "beryl"])
+        .exits(0)
+        .says("the remaining manager must not be lost");
+    assert_eq!(count(), "1");
+    site.node(&["remove", "amber"])
+        .exits(1)
+        .says("would remove the only manager, and the swarm with it");
 }

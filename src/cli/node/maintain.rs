@@ -14,8 +14,7 @@ use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
 use crate::inventory::Inventory;
 use crate::maintenance::{
-    DrainOptions, DrainPlan, MaintenanceError, NodeTarget, activate, change_role, drain,
-    plan_drain, plan_role,
+    DrainOptions, MaintenanceError, NodeTarget, activate, change_role, drain, plan_drain, plan_role,
 };
 use crate::names::HostName;
 use crate::report::{Screen, TextTable, literal};
@@ -35,33 +34,37 @@ pub(super) struct MaintainArgs {
     selection: InventorySelection,
     /// Do not ask.
     #[arg(short, long)]
-    yes: bool,
+    pub yes: bool,
 }
 
 /// Arguments of `skep node drain`.
 #[derive(Debug, Args)]
 pub(super) struct DrainArgs {
     #[command(flatten)]
-    common: MaintainArgs,
+    pub common: MaintainArgs,
     /// Drain although services are interrupted
     #[arg(long)]
-    allow_interruption: bool,
+    pub allow_interruption: bool,
     /// Time for the tasks of one node to leave it; after it, the node gets its availability back
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
-    timeout: Duration,
+    pub timeout: Duration,
 }
 
 /// What an act needs: the inventory, its hosts, and their connections.
-struct MaintenanceSite {
-    inventory: Inventory,
-    hosts: Vec<HostName>,
-    fleet: Arc<Fleet>,
-    options: DrainOptions,
-    screen: Screen,
+pub(super) struct MaintenanceSite {
+    pub inventory: Inventory,
+    pub hosts: Vec<HostName>,
+    pub fleet: Arc<Fleet>,
+    pub options: DrainOptions,
+    pub screen: Screen,
 }
 
 impl MaintenanceSite {
-    fn open(common: &GlobalArgs, args: &MaintainArgs) -> anyhow::Result<Self> {
+    /// Loads the inventory and selects its hosts.
+    ///
+    /// # Errors
+    /// Configuration errors.
+    pub(super) fn open(common: &GlobalArgs, args: &MaintainArgs) -> anyhow::Result<Self> {
         let screen = common.screen();
         if !args.selection.limit.is_empty() {
             let why = "error: --limit does not belong to this verb\n  try: name the hosts, groups or patterns as arguments\n";
@@ -94,7 +97,10 @@ impl MaintenanceSite {
     }
 
     /// Asks the operator; notes a refusal.
-    async fn confirm(&self, yes: bool, question: String) -> anyhow::Result<bool> {
+    ///
+    /// # Errors
+    /// If the question panics.
+    pub(super) async fn confirm(&self, yes: bool, question: String) -> anyhow::Result<bool> {
         if yes {
             return Ok(true);
         }
@@ -134,7 +140,7 @@ async fn drain_site(
     let forks = site.options.forks;
     let plan = plan_drain(&site.fleet, &site.inventory, &site.hosts, forks).await?;
     if !common.json {
-        screen.result(&plan_text(&plan));
+        screen.result(&plan_text(&plan.targets));
     }
     if !args.allow_interruption {
         plan.check()?;
@@ -293,7 +299,10 @@ async fn change_site(
 }
 
 /// Prints the error of an act, and returns its exit code.
-fn settle(outcome: anyhow::Result<ExitStatus>, screen: &Screen) -> anyhow::Result<ExitStatus> {
+pub(super) fn settle(
+    outcome: anyhow::Result<ExitStatus>,
+    screen: &Screen,
+) -> anyhow::Result<ExitStatus> {
     let error = match outcome {
         Ok(exit) => return Ok(exit),
         Err(error) => error.downcast::<MaintenanceError>()?,
@@ -306,12 +315,15 @@ fn settle(outcome: anyhow::Result<ExitStatus>, screen: &Screen) -> anyhow::Resul
     })
 }
 
-fn names(targets: &[NodeTarget]) -> String {
-    let names: Vec<&str> = targets.iter().map(|target| target.host.as_str()).collect();
+pub(super) fn names<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
+    let names: Vec<&str> = targets
+        .into_iter()
+        .map(|target| target.host.as_str())
+        .collect();
     names.join(", ")
 }
 
-fn nodes(count: usize) -> String {
+pub(super) fn nodes(count: usize) -> String {
     match count {
         1 => "1 node".into(),
         count => format!("{count} nodes"),
@@ -319,9 +331,9 @@ fn nodes(count: usize) -> String {
 }
 
 /// Returns the plan: per node, each service with tasks there, and what becomes of it.
-fn plan_text(plan: &DrainPlan) -> String {
+pub(super) fn plan_text<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
     let mut table = TextTable::new(&["HOST", "SERVICE", "TASKS", "MOVE", "ELSEWHERE", "EFFECT"]);
-    for target in &plan.targets {
+    for target in targets {
         let host = target.host.to_string();
         if target.impacts.is_empty() {
             let none = || "-".to_owned();

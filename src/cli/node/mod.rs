@@ -2,6 +2,7 @@
 
 mod maintain;
 mod rebuild;
+mod remove;
 
 use clap::{Args, Subcommand};
 
@@ -26,6 +27,8 @@ enum NodeCommand {
     Promote(maintain::MaintainArgs),
     /// Make managers workers, never below a majority
     Demote(maintain::MaintainArgs),
+    /// Take nodes out of the swarm: drain, demote, leave, remove; of a dead node, what is left of it
+    Remove(maintain::DrainArgs),
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
     /// same labels, no ghost
     Rebuild(rebuild::RebuildArgs),
@@ -41,6 +44,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<
         NodeCommand::Activate(args) => maintain::activate_nodes(common, args).await,
         NodeCommand::Promote(args) => maintain::change_roles(common, args, NodeRole::Manager).await,
         NodeCommand::Demote(args) => maintain::change_roles(common, args, NodeRole::Worker).await,
+        NodeCommand::Remove(args) => remove::remove(common, args).await,
         NodeCommand::Rebuild(args) => rebuild::run(common, args).await,
     }
 }

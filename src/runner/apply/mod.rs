@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use node_update::update_node;
+pub use node_update::{leave_swarm, remove_node, update_node};
 pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};

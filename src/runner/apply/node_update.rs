@@ -1,5 +1,5 @@
 //! Updates of nodes outside of a playbook: the maintenance of a node changes its availability, its
-//! role and its labels through a manager. The specification is read right before each update,
+//! role and its labels through a manager, or removes it from the swarm. The specification is read right before each update,
 //! because an update replaces all of it.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::Permit;
 use crate::docker::RequestBody;
 use crate::names::HostName;
 use crate::runner::Fleet;
-use crate::transport::TransportError;
+use crate::transport::{HostLock, TransportError};
 
 /// Time limit for one request to one manager.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -58,28 +58,9 @@ async fn update_through(
     edit: &(impl Fn(&mut Value) + Sync),
 ) -> Result<(), NodeUpdateError> {
     use NodeUpdateError::{Refused, Silent};
-    let permit = Permit::grant();
-    let host = fleet.host(manager).await;
-    let host = host.map_err(|error| Silent(error.to_string()))?;
-    let call = async |method: &str, path: &str, body: RequestBody| {
-        let call = host.request(&permit, method, path, &body, CALL_LIMIT);
-        match timeout(CALL_LIMIT, call).await {
-            Ok(Ok((status, answer))) if status < 500 => Ok((status, answer)),
-            Ok(Ok((status, answer))) => {
-                let said = answer.get("message").and_then(Value::as_str);
-                let said = said.map_or_else(|| format!("status {status}"), str::to_owned);
-                if said.contains("out of sequence") {
-                    return Ok((409, answer));
-                }
-                Err(Silent(said))
-            }
-            Ok(Err(error)) => Err(Silent(error.to_string())),
-            Err(_) => Err(Silent(TransportError::Timeout(CALL_LIMIT).to_string())),
-        }
-    };
     for _ in 0..ATTEMPTS {
         let path = format!("/nodes/{node_id}");
-        let (status, node) = call("GET", &path, RequestBody::default()).await?;
+        let (status, node) = call(fleet, manager, "GET", &path, None).await?;
         if status == 404 {
             return Err(Refused(format!("the swarm has no node {node_id}")));
         }
@@ -93,19 +74,96 @@ async fn update_through(
             return Ok(());
         }
         let path = format!("/nodes/{node_id}/update?version={version}");
-        let (status, answer) = call("POST", &path, RequestBody::json(&spec)).await?;
+        let (status, answer) = call(fleet, manager, "POST", &path, Some(&spec)).await?;
         match status {
             200..=299 => return Ok(()),
             409 => {}
-            _ => {
-                let said = answer.get("message").and_then(Value::as_str);
-                return Err(Refused(
-                    said.map_or_else(|| format!("status {status}"), str::to_owned),
-                ));
-            }
+            _ => return Err(Refused(message(status, &answer))),
         }
     }
     Err(Refused(format!(
         "the node changed during each of {ATTEMPTS} attempts"
     )))
+}
+
+/// Sends one request to a host's Engine. An update of an old version has the status 409.
+async fn call(
+    fleet: &Fleet,
+    name: &HostName,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(u16, Value), NodeUpdateError> {
+    use NodeUpdateError::Silent;
+    let permit = Permit::grant();
+    let body = body.map(RequestBody::json).unwrap_or_default();
+    let host = fleet.host(name).await;
+    let host = host.map_err(|error| Silent(error.to_string()))?;
+    let request = host.request(&permit, method, path, &body, CALL_LIMIT);
+    match timeout(CALL_LIMIT, request).await {
+        Ok(Ok((_, answer))) if message(0, &answer).contains("out of sequence") => Ok((409, answer)),
+        Ok(Ok((status, answer))) if status < 500 => Ok((status, answer)),
+        Ok(Ok((status, answer))) => Err(Silent(message(status, &answer))),
+        Ok(Err(error)) => Err(Silent(error.to_string())),
+        Err(_) => Err(Silent(TransportError::Timeout(CALL_LIMIT).to_string())),
+    }
+}
+
+fn message(status: u16, answer: &Value) -> String {
+    let said = answer.get("message").and_then(Value::as_str);
+    said.map_or_else(|| format!("status {status}"), |said| said.trim().to_owned())
+}
+
+/// Removes a node from the list of the managers. With `force`, the node may still be listed as
+/// ready. A node that is not listed counts as removed.
+///
+/// # Errors
+/// Reason why no manager removed it, in one sentence.
+pub async fn remove_node(
+    fleet: &Fleet,
+    managers: &[HostName],
+    node_id: &str,
+    force: bool,
+) -> Result<(), String> {
+    let mut reasons = Vec::new();
+    for manager in managers {
+        let path = format!("/nodes/{node_id}?force={force}");
+        match call(fleet, manager, "DELETE", &path, None).await {
+            Ok((200..=299 | 404, _)) => return Ok(()),
+            Ok((status, answer)) => {
+                return Err(format!("{manager}: {}", message(status, &answer)));
+            }
+            Err(NodeUpdateError::Refused(why) | NodeUpdateError::Silent(why)) => {
+                reasons.push(format!("{manager}: {why}"));
+            }
+        }
+    }
+    Err(reasons.join("; "))
+}
+
+/// Makes a worker leave its swarm, with the lock of its host. A manager is refused.
+///
+/// # Errors
+/// Reason why the host did not leave, in one sentence.
+pub async fn leave_swarm(
+    fleet: &Fleet,
+    host: &HostName,
+    owner: &str,
+    wait: Duration,
+) -> Result<(), String> {
+    let permit = Permit::grant();
+    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
+    let connection = connected.connection(&permit).clone();
+    let lock = HostLock::acquire(connection, &format!("{owner} for {host}"), wait).await;
+    let lock = lock.map_err(|error| error.to_string())?;
+    let left = call(fleet, host, "POST", "/swarm/leave", None).await;
+    // A lock that is not released ends by itself, and the host has left its swarm in any case.
+    if let Err(error) = lock.release().await {
+        tracing::debug!(%host, %error, "the lock was not released");
+    }
+    match left {
+        Ok((200..=299, _)) => Ok(()),
+        Ok((status, answer)) => Err(message(status, &answer)),
+        Err(NodeUpdateError::Refused(why) | NodeUpdateError::Silent(why)) => Err(why),
+    }
 }
