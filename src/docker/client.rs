@@ -6,22 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
+use http_body_util::Full;
 use hyper::{HeaderMap, Method, Request, Response, header};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::request_stream::{PING_LIMIT, RequestSender, is_limit, open};
 use crate::transport::{Connection, TransportError};
 
 /// Newest API version whose answers skep knows.
 const KNOWN_VERSION: ApiVersion = ApiVersion(1, 47);
-/// Maximum size of an answer in bytes.
-const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// Time limit for the exchange that finds the version, and for opening a stream: an Engine that is
-/// starting answers late.
-const PING_LIMIT: Duration = Duration::from_secs(30);
 
 /// Version of the API, such as 1.47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,8 +62,6 @@ pub struct DockerClient {
     /// requests that waited meanwhile.
     refusal: Mutex<Option<(Instant, TransportError)>>,
 }
-
-type RequestSender = SendRequest<Full<Bytes>>;
 
 /// Body of a request, with its content type and the credentials for a registry.
 #[derive(Clone, Default)]
@@ -132,15 +124,6 @@ impl RequestBody {
         }
         Ok(sent)
     }
-}
-
-/// An exchange that failed.
-struct FailedExchange {
-    error: TransportError,
-    /// True if the stream told the error before an Engine got anything.
-    refused: bool,
-    /// True if the Engine cannot have received the request.
-    unsent: bool,
 }
 
 impl DockerClient {
@@ -345,7 +328,7 @@ impl DockerClient {
                 None => open(&*self.connection).await?,
             };
             let request = build(sent)?;
-            let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
+            let result = tokio::time::timeout(timeout, sender.send(request)).await;
             match result {
                 Ok(Ok(answer)) => {
                     self.return_stream(sender);
@@ -380,25 +363,6 @@ impl DockerClient {
     }
 }
 
-async fn open(connection: &dyn Connection) -> Result<RequestSender, TransportError> {
-    let handshake = async {
-        let stream = connection.open_docker().await?;
-        http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| TransportError::Lost(error.to_string()))
-    };
-    let (sender, stream) = match tokio::time::timeout(PING_LIMIT, handshake).await {
-        Ok(result) => result?,
-        Err(_) => return Err(TransportError::Timeout(PING_LIMIT)),
-    };
-    tokio::spawn(async move {
-        if let Err(error) = stream.await {
-            tracing::debug!(%error, "the stream to the Engine ended");
-        }
-    });
-    Ok(sender)
-}
-
 fn build(sent: &OutgoingRequest<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
     let mut request = Request::builder().method(sent.method).uri(sent.path);
     if let Some(headers) = request.headers_mut() {
@@ -408,71 +372,6 @@ fn build(sent: &OutgoingRequest<'_>) -> Result<Request<Full<Bytes>>, TransportEr
     let trouble =
         |error| TransportError::Unsendable(format!("a request for {}: {error}", sent.path));
     request.body(Full::new(sent.body.clone())).map_err(trouble)
-}
-
-async fn send(
-    sender: &mut RequestSender,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Bytes>, FailedExchange> {
-    sender.ready().await.map_err(|error| FailedExchange {
-        unsent: true,
-        ..failed(&error)
-    })?;
-    let answer = sender
-        .try_send_request(request)
-        .await
-        .map_err(|mut error| {
-            let unsent = error.take_message().is_some();
-            FailedExchange {
-                unsent,
-                ..failed(error.error())
-            }
-        })?;
-    let (parts, body) = answer.into_parts();
-    let collected = Limited::new(body, BODY_LIMIT)
-        .collect()
-        .await
-        .map_err(|error| {
-            if error.is::<http_body_util::LengthLimitError>() {
-                FailedExchange {
-                    error: TransportError::TooMuchOutput(BODY_LIMIT),
-                    refused: false,
-                    unsent: false,
-                }
-            } else {
-                failed(error.as_ref())
-            }
-        })?;
-    Ok(Response::from_parts(parts, collected.to_bytes()))
-}
-
-/// Returns the failure of an exchange whose request may have been received. A stream that found no
-/// Engine tells so in the error of a read.
-fn failed(error: &(dyn std::error::Error + 'static)) -> FailedExchange {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let told = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<TransportError>());
-        if let Some(told) = told {
-            return FailedExchange {
-                error: told.clone(),
-                refused: true,
-                unsent: false,
-            };
-        }
-        cause = error.source();
-    }
-    FailedExchange {
-        error: TransportError::Lost(format!("the Docker Engine closed the connection: {error}")),
-        refused: false,
-        unsent: false,
-    }
-}
-
-fn is_limit(error: &TransportError) -> bool {
-    matches!(error, TransportError::TooMuchOutput(_))
 }
 
 /// Returns the newest version of the Engine that answered.

@@ -9,6 +9,7 @@ mod convergence;
 pub(crate) mod fuzzing;
 mod private_folder;
 mod proxy;
+mod request_stream;
 mod stack_command;
 
 pub use client::{DockerClient, RequestBody};

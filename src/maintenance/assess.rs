@@ -34,6 +34,22 @@ pub struct ServiceImpact {
     pub(super) monitor: u64,
 }
 
+impl ServiceImpact {
+    /// Returns true if the tasks that stopped on the node run there again.
+    pub(super) fn is_back(&self, workload: &SwarmWorkload, node_id: &str) -> bool {
+        let Some(service) = workload.service(&self.service_id) else {
+            return true;
+        };
+        if self.stops.is_none() || service.mode == ServiceMode::Job {
+            return true;
+        }
+        let running = workload
+            .tasks_on(node_id)
+            .filter(|task| task.service_id == service.id && task.is_running());
+        running.count() >= self.tasks - self.moving
+    }
+}
+
 /// Returns the effect of the drain of a node on each service with tasks there, by name. `without`
 /// are the nodes that take no tasks, because they are drained as well.
 pub(super) fn assess(

@@ -23,9 +23,30 @@ const DRAINED_FROM: &str = "skep.drained-from";
 /// Time between two readings of the tasks.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Reason why a node is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainPurpose {
+    /// The operator wants it drained: it stays so.
+    Drain,
+    /// The machine reboots: it gets its availability back.
+    Reboot,
+}
+
+impl DrainPurpose {
+    /// Returns the last word of the label that names the run.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Reboot => "reboot",
+        }
+    }
+}
+
 /// Options of a drain.
 #[derive(Clone)]
 pub struct DrainOptions {
+    /// Reason of the drain.
+    pub purpose: DrainPurpose,
     /// Services may be interrupted.
     pub allow_interruption: bool,
     /// Time for the tasks of one node to leave it.
@@ -191,7 +212,8 @@ pub(super) async fn drain_node(
     }
     let managers = reading.managers_for(host);
     if !was_drained {
-        let by = format!("{} {}", options.owner.owner, now());
+        let purpose = options.purpose.word();
+        let by = format!("{} {} {purpose}", options.owner.owner, now());
         let edit = |spec: &mut Value| {
             let before = spec["Availability"].clone();
             spec["Labels"][DRAINED_FROM] = before;
@@ -241,6 +263,22 @@ fn restore(spec: &mut Value) {
     if let Some(before) = labels.remove(DRAINED_FROM) {
         spec["Availability"] = before;
     }
+}
+
+/// Gives the node the availability back that it had before a reboot. A node that somebody drained
+/// before stays drained.
+pub(super) async fn restore_availability(
+    fleet: &Fleet,
+    managers: &[HostName],
+    target: &NodeTarget,
+) -> Result<(), MaintenanceError> {
+    let edit = |spec: &mut Value| {
+        let by = spec["Labels"][DRAINED_BY].as_str().unwrap_or_default();
+        if by.ends_with(DrainPurpose::Reboot.word()) {
+            restore(spec);
+        }
+    };
+    set(fleet, managers, target, edit).await
 }
 
 async fn set(

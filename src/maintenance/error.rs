@@ -85,6 +85,20 @@ pub enum MaintenanceError {
         /// Time limit.
         limit: std::time::Duration,
     },
+    /// The node of a machine that was rebooted is not back in time.
+    #[error(
+        "{host} is not back {} after its reboot: {why}; it stays drained: look at its console, and run `skep node activate {host}` once \
+         it is back",
+        humantime::format_duration(*.limit)
+    )]
+    NotBack {
+        /// The host.
+        host: HostName,
+        /// Time limit.
+        limit: std::time::Duration,
+        /// Last reason.
+        why: String,
+    },
     /// The operator interrupted the run.
     #[error("interrupted: {0}")]
     Interrupted(String),

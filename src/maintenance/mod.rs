@@ -1,5 +1,5 @@
-//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote and
-//! remove. `workload`,
+//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote,
+//! reboot and remove. `workload`,
 //! `placement`, `assess` and `drain_watch` decide over data without I/O; `reading` reads the swarm
 //! and `run` performs the steps. Arguments, questions and output belong to the command line.
 
@@ -9,6 +9,7 @@ mod drain_watch;
 mod error;
 mod placement;
 mod reading;
+mod reboot;
 mod remove;
 mod role;
 #[cfg(test)]
@@ -16,8 +17,9 @@ mod tests;
 mod workload;
 
 pub use assess::ServiceImpact;
-pub use drain::{DrainOptions, DrainOutcome, DrainPlan, activate, drain, plan_drain};
+pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, activate, drain, plan_drain};
 pub use error::MaintenanceError;
 pub use reading::NodeTarget;
+pub use reboot::{RebootOutcome, RebootPlan, Reconnect, plan_reboot, reboot_nodes};
 pub use remove::{RemovalOutcome, RemovalPlan, RemovalTarget, plan_removal, remove_nodes};
 pub use role::{RolePlan, change_role, plan_role};

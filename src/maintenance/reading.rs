@@ -120,6 +120,12 @@ impl SwarmReading {
         self.managers.extend(listed);
     }
 
+    /// Returns true if the managers of the swarm stay locked after a restart.
+    pub(super) fn is_autolocked(&self) -> bool {
+        let mut infos = self.engines.iter().filter_map(|(_, status)| status.info());
+        infos.any(|info| info.autolock)
+    }
+
     /// Finds the node of a host. The managers must agree with what its Engine says.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ mod read_only;
 mod run_plan;
 
 pub use apply::{
-    LeaseError, LeaseOutcome, LeaseOwner, PlanApproval, RunOptions, SwarmLease, apply, leave_swarm,
-    remove_node, take_swarm_lease, update_node,
+    LeaseError, LeaseOutcome, LeaseOwner, PlanApproval, RunOptions, SwarmLease, apply,
+    boot_identity, leave_swarm, remove_node, restart_machine, take_swarm_lease, update_node,
 };
 pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};

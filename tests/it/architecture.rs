@@ -217,13 +217,14 @@ fn runner_uses_no_kind_cli_or_report() {
 fn read_only_code_cannot_change_hosts() {
     nowhere("src", &["runner/apply/permit.rs"], &["Permit(()"]);
     // The lease of a swarm is also for operations that stop or destroy machines. The maintenance of
-    // a node changes its specification, and nothing on a host.
+    // a node changes its specification, and restarts its machine.
     nowhere(
         "src",
         &[
             "runner/apply/run.rs",
             "runner/apply/swarm_lease.rs",
             "runner/apply/node_update.rs",
+            "runner/apply/machine_restart.rs",
         ],
         &["Permit::grant"],
     );

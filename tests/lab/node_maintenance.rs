@@ -140,6 +140,7 @@ fn nodes_are_drained_and_change_roles() {
     drains(&site);
     timeouts_and_interrupts(&site);
     roles(&site);
+    reboots(&site);
     removals(&site);
     assert_eq!(
         site.lab.on("docker01", "docker config ls -q"),
@@ -291,6 +292,83 @@ fn roles(site: &RenamedSite) {
         "docker node ls | grep 'docker01.*Reachable'",
         LIMIT,
     );
+}
+
+fn reboots(site: &RenamedSite) {
+    // The identity of a boot: nodes of the lab share a kernel.
+    let boot = |node: &str| {
+        let script = "read -r line </proc/1/stat; set -- ${line##*)}; echo ${20}";
+        site.lab.on(node, script)
+    };
+    let before = NODES.map(boot);
+    site.node(&["reboot", "emerald"])
+        .exits(1)
+        .says("draining emerald interrupts database");
+    assert_eq!(boot("docker05"), before[4]);
+
+    // A worker with a task that can go nowhere, and a manager that was drained before.
+    site.node(&["drain", "beryl"]).exits(0);
+    let said = site.node(&["reboot", "emerald", "beryl", "--allow-interruption"]);
+    said.exits(0)
+        .says("emerald: rebooted and active again")
+        .says("beryl: rebooted and drain again")
+        .says("2 nodes rebooted");
+    for (number, node) in NODES.iter().enumerate() {
+        let same = boot(node) == before[number];
+        assert_eq!(same, ![1, 4].contains(&number), "{node}");
+    }
+    assert_eq!(site.runs_on("database"), "docker05");
+    assert_eq!(site.specification("docker05"), "active worker");
+    assert_eq!(
+        site.specification("docker02"),
+        "drain manager skep.drained-by skep.drained-from"
+    );
+    site.node(&["activate", "beryl"]).exits(0);
+
+    // All managers, the leader last: a majority is reachable all the time.
+    let before = NODES.map(boot);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let thin = std::thread::scope(|scope| {
+        let samples = scope.spawn(|| thin_samples(site, &stop));
+        site.node(&["reboot", "managers"])
+            .exits(0)
+            .says("3 nodes rebooted");
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        samples.join().unwrap()
+    });
+    assert_eq!(thin, 0, "samples with fewer than two managers");
+    for (number, node) in NODES.iter().enumerate().take(3) {
+        assert_ne!(boot(node), before[number], "{node}");
+        assert_eq!(site.specification(node), "active manager");
+    }
+}
+
+/// Asks the three managers every half second, and counts the samples in which fewer than two of
+/// their Engines answer.
+fn thin_samples(site: &RenamedSite, stop: &std::sync::atomic::AtomicBool) -> usize {
+    let mut thin = 0;
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        // A swarm that elects a leader answers late, so the Engine itself is asked.
+        let ask = "timeout 2 docker version -f '{{.Server.Os}}' 2>/dev/null";
+        let managers = &NODES[..3];
+        let answers = std::thread::scope(|scope| {
+            let asked = managers.iter().map(|node| {
+                scope.spawn(move || {
+                    let output = site.lab.shell(node, ask).output().unwrap();
+                    output.stdout == b"linux\n"
+                })
+            });
+            let asked: Vec<_> = asked.collect();
+            asked
+                .into_iter()
+                .map(|answer| answer.join().unwrap())
+                .filter(|answer| *answer)
+                .count()
+        });
+        thin += usize::from(answers < 2);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    thin
 }
 
 fn removals(site: &RenamedSite) {

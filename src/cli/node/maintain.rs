@@ -14,7 +14,8 @@ use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
 use crate::inventory::Inventory;
 use crate::maintenance::{
-    DrainOptions, MaintenanceError, NodeTarget, activate, change_role, drain, plan_drain, plan_role,
+    DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, activate, change_role, drain,
+    plan_drain, plan_role,
 };
 use crate::names::HostName;
 use crate::report::{Screen, TextTable, literal};
@@ -31,7 +32,7 @@ pub(super) struct MaintainArgs {
     #[arg(value_name = "HOST", required = true)]
     hosts: Vec<String>,
     #[command(flatten)]
-    selection: InventorySelection,
+    pub selection: InventorySelection,
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
@@ -81,6 +82,7 @@ impl MaintenanceSite {
             &screen,
         )?;
         let options = DrainOptions {
+            purpose: DrainPurpose::Drain,
             allow_interruption: false,
             limit: Duration::ZERO,
             lease_wait: LEASE_WAIT,

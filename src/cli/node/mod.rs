@@ -1,6 +1,7 @@
 //! `skep node`: work on single machines of the cluster.
 
 mod maintain;
+mod reboot;
 mod rebuild;
 mod remove;
 
@@ -27,6 +28,8 @@ enum NodeCommand {
     Promote(maintain::MaintainArgs),
     /// Make managers workers, never below a majority
     Demote(maintain::MaintainArgs),
+    /// Drain nodes, reboot their machines one after the other, and take them back
+    Reboot(reboot::RebootArgs),
     /// Take nodes out of the swarm: drain, demote, leave, remove; of a dead node, what is left of it
     Remove(maintain::DrainArgs),
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
@@ -44,6 +47,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<
         NodeCommand::Activate(args) => maintain::activate_nodes(common, args).await,
         NodeCommand::Promote(args) => maintain::change_roles(common, args, NodeRole::Manager).await,
         NodeCommand::Demote(args) => maintain::change_roles(common, args, NodeRole::Worker).await,
+        NodeCommand::Reboot(args) => reboot::reboot(common, args).await,
         NodeCommand::Remove(args) => remove::remove(common, args).await,
         NodeCommand::Rebuild(args) => rebuild::run(common, args).await,
     }

@@ -16,6 +16,7 @@ mod lease_record;
 mod lease_swarm;
 mod live_manager;
 mod locks;
+mod machine_restart;
 mod node_identity;
 mod node_update;
 mod perform;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use machine_restart::{boot_identity, restart_machine};
 pub use node_update::{leave_swarm, remove_node, update_node};
 pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
