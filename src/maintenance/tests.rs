@@ -238,7 +238,7 @@ fn obstacles_of_a_node() {
     ] {
         // One task of the same service is on the node already.
         let tasks = [task("web", "a", 1, "running")];
-        let state = workload(&[node("a")], &[service.clone()], &tasks);
+        let state = workload(&[node("a")], std::slice::from_ref(&service), &tasks);
         let found = obstacle(&state, state.service("web").unwrap(), &state.nodes[0]);
         assert_eq!(found, expected, "{service}");
     }
