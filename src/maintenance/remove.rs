@@ -1,5 +1,5 @@
-//! Removal of nodes: a node that lives is drained and demoted, leaves its swarm, and is removed from
-//! the list of the managers. Of a dead node, only its place in the swarm is removed.
+//! Removal of nodes: a node that lives is drained and demoted, leaves its swarm, and is removed
+//! from the list of the managers. Of a dead node, only its place in the swarm is removed.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,7 +30,7 @@ enum NodeCommand {
     Demote(maintain::MaintainArgs),
     /// Drain nodes, reboot their machines one after the other, and take them back
     Reboot(reboot::RebootArgs),
-    /// Take nodes out of the swarm: drain, demote, leave, remove; of a dead node, what is left of it
+    /// Take nodes out of the swarm: drain, demote, leave and remove; also nodes that are dead
     Remove(maintain::DrainArgs),
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
     /// same labels, no ghost

@@ -1,5 +1,5 @@
-//! `skep node reboot`: arguments, the plan, the question, output and exit code. The reboot itself is
-//! in `crate::maintenance`.
+//! `skep node reboot`: arguments, the plan, the question, output and exit code. The reboot itself
+//! is in `crate::maintenance`.
 
 use std::time::{Duration, Instant};
 

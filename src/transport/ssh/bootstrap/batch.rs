@@ -15,13 +15,13 @@ use crate::transport::{Exec, StepBatch, TransportError};
 /// summary.
 ///
 /// A file in the folder of the host's lock tells that the run was interrupted; it is looked for
-/// before each change. The step gets
-/// neither the lock's descriptor nor the channel's standard output; its shell prints its process
-/// group and its end on descriptor 3. Bytes that it does not read are read all the same, so the
-/// next step finds its own text. A step of root without input reads its text itself, which saves
-/// processes; it then continues with an empty input. Another account never gets the input of the
-/// batch, which carries the texts of later steps. The uptime shows whether the time limit was exceeded, because a
-/// script may also end with the status of `timeout`.
+/// before each change. The step gets neither the lock's descriptor nor the channel's standard
+/// output; its shell prints its process group and its end on descriptor 3. Bytes that it does not
+/// read are read all the same, so the next step finds its own text. A step of root without input
+/// reads its text itself, which saves processes; it then continues with an empty input. Another
+/// account never gets the input of the batch, which carries the texts of later steps. The uptime
+/// shows whether the time limit was exceeded, because a script may also end with the status of
+/// `timeout`.
 const RUN_STEP: &str = r#"
 skep_go_on() {
 [ -e "$skep_lock_path/stop" ] || return 0
