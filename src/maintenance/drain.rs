@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::assess::{ServiceImpact, assess, assess_begun};
 use super::drain_watch::{DrainProgress, progress, settling_time};
-use super::reading::{SwarmReading, read_lists, read_swarm};
+use super::reading::{SwarmReading, read_first, read_swarm};
 use super::{MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease, update_node};
+use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, take_swarm_lease, update_node};
 
 /// Label of a node that skep drained: the run that did it.
 const DRAINED_BY: &str = "skep.drained-by";
@@ -147,8 +147,7 @@ pub async fn drain(
     let Some(first) = plan.targets.first() else {
         return Ok(Vec::new());
     };
-    let lease = take_lease(fleet, &first.host, &options.owner, options.lease_wait, stop).await?;
-    let outcome = async {
+    let work = async {
         let mut outcomes = Vec::new();
         for target in &plan.targets {
             if stop.is_cancelled() {
@@ -158,27 +157,32 @@ pub async fn drain(
             outcomes.push(drain_node(fleet, inventory, target, options, stop, note).await?);
         }
         Ok(outcomes)
-    }
-    .await;
+    };
+    under_lease(fleet, &first.host, options, stop, work).await
+}
+
+/// Does the work of an act while this run holds the lease of the swarm of `host`.
+///
+/// # Errors
+/// [`MaintenanceError::Lease`] if another run holds it, and the errors of the work.
+pub(super) async fn under_lease<T>(
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    options: &DrainOptions,
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T, MaintenanceError>>,
+) -> Result<T, MaintenanceError> {
+    let (owner, wait) = (&options.owner, options.lease_wait);
+    let lease = match take_swarm_lease(fleet, host, owner, wait, stop).await {
+        Ok(LeaseOutcome::Taken(lease)) => lease,
+        Ok(LeaseOutcome::NoSwarm | LeaseOutcome::NoManager) => None,
+        Err(error) => return Err(MaintenanceError::Lease(error)),
+    };
+    let outcome = work.await;
     if let Some(lease) = lease {
         lease.release().await;
     }
     outcome
-}
-
-/// Takes the lease of the swarm for the whole run.
-pub(super) async fn take_lease(
-    fleet: &Arc<Fleet>,
-    host: &HostName,
-    owner: &LeaseOwner,
-    wait: Duration,
-    stop: &CancellationToken,
-) -> Result<Option<SwarmLease>, MaintenanceError> {
-    match take_swarm_lease(fleet, host, owner, wait, stop).await {
-        Ok(LeaseOutcome::Taken(lease)) => Ok(lease),
-        Ok(LeaseOutcome::NoSwarm | LeaseOutcome::NoManager) => Ok(None),
-        Err(error) => Err(MaintenanceError::Lease(error)),
-    }
 }
 
 /// Drains one node: reads and assesses it again, sets its availability, and waits.
@@ -354,16 +358,10 @@ async fn read_progress(
     managers: &[HostName],
     target: &NodeTarget,
 ) -> Result<DrainProgress, String> {
-    let mut reasons = Vec::new();
-    for manager in managers {
-        match read_lists(fleet, manager).await {
-            Ok((_, workload)) => {
-                return Ok(progress(&workload, &target.node.id, &target.impacts));
-            }
-            Err(why) => reasons.push(format!("{manager}: {why}")),
-        }
+    match read_first(fleet, managers).await {
+        Ok((_, workload)) => Ok(progress(&workload, &target.node.id, &target.impacts)),
+        Err(reasons) => Err(reasons.join("; ")),
     }
-    Err(reasons.join("; "))
 }
 
 /// Makes the nodes take tasks again, and removes the labels of a drain. Returns the hosts that were
@@ -381,8 +379,7 @@ pub async fn activate(
     let Some(first) = hosts.first() else {
         return Ok(Vec::new());
     };
-    let lease = take_lease(fleet, first, &options.owner, options.lease_wait, stop).await?;
-    let outcome = async {
+    let work = async {
         let reading = read_swarm(fleet, inventory, options.forks).await?;
         let nodes = hosts.iter().map(|host| reading.locate(host));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
@@ -407,10 +404,6 @@ pub async fn activate(
             set(fleet, &reading.managers_for(host), &target, edit).await?;
         }
         Ok(changed)
-    }
-    .await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
-    outcome
+    };
+    under_lease(fleet, first, options, stop, work).await
 }

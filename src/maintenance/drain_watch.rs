@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::assess::ServiceImpact;
 use super::workload::{SwarmTask, SwarmWorkload};
 
-/// What a drain waits for.
+/// Tasks that a drain waits for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct DrainProgress {
     /// Services with tasks on the node that have not ended, and the number of these tasks.

@@ -1,7 +1,6 @@
-//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote,
-//! reboot and remove. `workload`,
-//! `placement`, `assess` and `drain_watch` decide over data without I/O; `reading` reads the swarm
-//! and `run` performs the steps. Arguments, questions and output belong to the command line.
+//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot and remove.
+//! `workload`, `placement`, `assess` and `drain_watch` decide over data without I/O, and `reading`
+//! reads the swarm. Arguments, questions and output belong to the command line.
 
 mod assess;
 mod drain;

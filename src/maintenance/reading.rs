@@ -61,23 +61,20 @@ pub(super) async fn read_swarm(
     if managers.iter().any(in_group) {
         managers.retain(in_group);
     }
-    let mut reasons = Vec::new();
-    for manager in &managers {
-        match read_lists(fleet, manager).await {
-            Ok((nodes, workload)) => {
-                let mut reading = SwarmReading {
-                    engines,
-                    addresses: HostAddresses::of(&roster),
-                    managers,
-                    nodes,
-                    workload,
-                };
-                reading.add_listed_managers();
-                return Ok(reading);
-            }
-            Err(why) => reasons.push(format!("{manager}: {why}")),
+    let mut reasons = match read_first(fleet, &managers).await {
+        Ok((nodes, workload)) => {
+            let mut reading = SwarmReading {
+                engines,
+                addresses: HostAddresses::of(&roster),
+                managers,
+                nodes,
+                workload,
+            };
+            reading.add_listed_managers();
+            return Ok(reading);
         }
-    }
+        Err(reasons) => reasons,
+    };
     for (host, status) in &engines {
         if let Some(why) = status.unknown() {
             reasons.push(format!("{host}: {why}"));
@@ -89,8 +86,26 @@ pub(super) async fn read_swarm(
     Err(MaintenanceError::NoManager(reasons.join("; ")))
 }
 
+/// Reads nodes, services and tasks from the first of these managers that answers.
+///
+/// # Errors
+/// The reason of each manager.
+pub(super) async fn read_first(
+    fleet: &Arc<Fleet>,
+    managers: &[HostName],
+) -> Result<(Vec<SwarmNode>, SwarmWorkload), Vec<String>> {
+    let mut reasons = Vec::new();
+    for manager in managers {
+        match read_lists(fleet, manager).await {
+            Ok(lists) => return Ok(lists),
+            Err(why) => reasons.push(format!("{manager}: {why}")),
+        }
+    }
+    Err(reasons)
+}
+
 /// Reads nodes, services and tasks from one manager.
-pub(super) async fn read_lists(
+async fn read_lists(
     fleet: &Arc<Fleet>,
     manager: &HostName,
 ) -> Result<(Vec<SwarmNode>, SwarmWorkload), String> {

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::assess::{ServiceImpact, assess};
-use super::drain::{check_interruption, drain_node, restore_availability, take_lease};
-use super::reading::{SwarmReading, read_lists, read_swarm};
+use super::drain::{check_interruption, drain_node, restore_availability, under_lease};
+use super::reading::{SwarmReading, read_swarm};
 use super::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
@@ -121,24 +121,16 @@ pub async fn reboot_nodes(
             return Err(MaintenanceError::Interrupted(why));
         }
         let fleet = reconnect().map_err(MaintenanceError::NoManager)?;
-        let outcome = async {
-            let (owner, wait) = (&options.owner, options.lease_wait);
-            let lease = take_lease(&fleet, &target.host, owner, wait, stop).await?;
-            let reboot = MachineReboot {
-                reconnect,
-                inventory,
-                options,
-                return_limit,
-                stop,
-                note,
-            };
-            let outcome = reboot.run(&fleet, target).await;
-            if let Some(lease) = lease {
-                lease.release().await;
-            }
-            outcome
-        }
-        .await;
+        let reboot = MachineReboot {
+            reconnect,
+            inventory,
+            options,
+            return_limit,
+            stop,
+            note,
+        };
+        let work = reboot.run(&fleet, target);
+        let outcome = under_lease(&fleet, &target.host, options, stop, work).await;
         fleet.close().await;
         outcomes.push(outcome?);
     }
@@ -227,7 +219,7 @@ impl MachineReboot<'_> {
         impacts: &[ServiceImpact],
     ) -> Result<String, MaintenanceError> {
         let (host, begun) = (&target.host, Instant::now());
-        let mut availability = None;
+        let mut is_restored = false;
         let mut why = "the managers do not list it as ready".to_owned();
         while begun.elapsed() < self.return_limit {
             let reading = read_swarm(fleet, self.inventory, self.options.forks).await;
@@ -241,29 +233,17 @@ impl MachineReboot<'_> {
             });
             match reading {
                 Ok((reading, node)) if is_back(&reading, &node, target) => {
-                    let managers = reading.managers_for(host);
-                    if availability.is_none() {
+                    if !is_restored {
+                        let managers = reading.managers_for(host);
                         restore_availability(fleet, &managers, target).await?;
                         (self.note)(&format!("{host}: back"));
-                        availability = Some(());
+                        is_restored = true;
                         continue;
                     }
-                    let asked = managers.first().unwrap_or(host);
-                    let running = match read_lists(fleet, asked).await {
-                        Ok((nodes, workload)) => nodes
-                            .iter()
-                            .find(|one| one.id == node.id)
-                            .filter(|one| {
-                                one.availability != "active"
-                                    || impacts
-                                        .iter()
-                                        .all(|impact| impact.is_back(&workload, &one.id))
-                            })
-                            .map(|one| one.availability.clone()),
-                        Err(_) => None,
-                    };
-                    if let Some(availability) = running {
-                        return Ok(availability);
+                    let tasks_are_back =
+                        |impact: &ServiceImpact| impact.is_back(&reading.workload, &node.id);
+                    if node.availability != "active" || impacts.iter().all(tasks_are_back) {
+                        return Ok(node.availability);
                     }
                     "the tasks that stopped there do not run again yet".clone_into(&mut why);
                 }

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::assess::assess;
-use super::drain::{check_interruption, drain_node, take_lease};
-use super::reading::{SwarmReading, read_lists, read_swarm};
+use super::drain::{check_interruption, drain_node, under_lease};
+use super::reading::{SwarmReading, read_first, read_swarm};
 use super::role::{check_voters, has_role, make_role};
 use super::{DrainOptions, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
@@ -168,8 +168,7 @@ pub async fn remove_nodes(
     let reading = read_swarm(fleet, inventory, options.forks).await?;
     let keeper = reading.managers_for(&first.target.host).into_iter().next();
     let keeper = keeper.unwrap_or_else(|| first.target.host.clone());
-    let lease = take_lease(fleet, &keeper, &options.owner, options.lease_wait, stop).await?;
-    let outcome = async {
+    let work = async {
         let mut outcomes = Vec::new();
         for removal in &plan.targets {
             if stop.is_cancelled() {
@@ -185,12 +184,8 @@ pub async fn remove_nodes(
             });
         }
         Ok(outcomes)
-    }
-    .await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
-    outcome
+    };
+    under_lease(fleet, &keeper, options, stop, work).await
 }
 
 async fn remove_one(
@@ -231,13 +226,8 @@ async fn remove_one(
     // The managers refuse to remove a node that they still list as ready.
     let begun = Instant::now();
     while !is_dead && begun.elapsed() < LEAVE_LIMIT {
-        let mut listed = None;
-        for manager in &others {
-            if let Ok((nodes, _)) = read_lists(fleet, manager).await {
-                listed = nodes.into_iter().find(|node| node.id == target.node.id);
-                break;
-            }
-        }
+        let lists = read_first(fleet, &others).await.unwrap_or_default();
+        let listed = lists.0.into_iter().find(|node| node.id == target.node.id);
         if listed.is_some_and(|node| node.state == "down") {
             break;
         }

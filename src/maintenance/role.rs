@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::drain::take_lease;
-use super::reading::{SwarmReading, read_lists, read_swarm};
+use super::drain::under_lease;
+use super::reading::{SwarmReading, read_first, read_swarm};
 use super::{DrainOptions, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
@@ -105,8 +105,7 @@ pub async fn change_role(
     let Some((first, _)) = plan.targets.first() else {
         return Ok(());
     };
-    let lease = take_lease(fleet, &first.host, &options.owner, options.lease_wait, stop).await?;
-    let outcome = async {
+    let work = async {
         for (target, _) in &plan.targets {
             let host = &target.host;
             if stop.is_cancelled() {
@@ -122,12 +121,8 @@ pub async fn change_role(
             make_role(fleet, &managers, target, plan.role, stop).await?;
         }
         Ok(())
-    }
-    .await;
-    if let Some(lease) = lease {
-        lease.release().await;
-    }
-    outcome
+    };
+    under_lease(fleet, &first.host, options, stop, work).await
 }
 
 /// Changes the role of one node, and waits until the swarm has done it.
@@ -156,26 +151,20 @@ async fn wait_for_role(
 ) -> Result<(), MaintenanceError> {
     let (host, begun) = (&target.host, Instant::now());
     // A demoted node no longer lists the nodes.
-    let others = managers.iter().filter(|name| *name != host);
-    let asked: Vec<&HostName> = if role == NodeRole::Worker {
-        others.collect()
-    } else {
-        managers.iter().collect()
-    };
+    let asked: Vec<HostName> = managers
+        .iter()
+        .filter(|name| role == NodeRole::Manager || *name != host)
+        .cloned()
+        .collect();
     while begun.elapsed() < ROLE_LIMIT {
-        for manager in &asked {
-            let Ok((nodes, _)) = read_lists(fleet, manager).await else {
-                continue;
-            };
-            let node = nodes.iter().find(|node| node.id == target.node.id);
-            // A dead node never becomes ready.
-            let is_back = |node: &SwarmNode| {
-                has_role(node, role) && (node.state == "ready" || target.node.state == "down")
-            };
-            if node.is_some_and(is_back) {
-                return Ok(());
-            }
-            break;
+        let lists = read_first(fleet, &asked).await.unwrap_or_default();
+        let node = lists.0.iter().find(|node| node.id == target.node.id);
+        // A dead node never becomes ready.
+        let is_back = |node: &SwarmNode| {
+            has_role(node, role) && (node.state == "ready" || target.node.state == "down")
+        };
+        if node.is_some_and(is_back) {
+            return Ok(());
         }
         tokio::select! {
             () = stop.cancelled() => {

@@ -51,7 +51,7 @@ pub(super) struct DrainArgs {
     pub timeout: Duration,
 }
 
-/// What an act needs: the inventory, its hosts, and their connections.
+/// The inventory, the hosts and the connections of an act.
 pub(super) struct MaintenanceSite {
     pub inventory: Inventory,
     pub hosts: Vec<HostName>,
@@ -98,6 +98,17 @@ impl MaintenanceSite {
         })
     }
 
+    /// Loads the inventory and selects its hosts, for an act that drains them.
+    ///
+    /// # Errors
+    /// Configuration errors.
+    pub(super) fn open_for_drain(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<Self> {
+        let mut site = Self::open(common, &args.common)?;
+        site.options.allow_interruption = args.allow_interruption;
+        site.options.limit = args.timeout;
+        Ok(site)
+    }
+
     /// Asks the operator; notes a refusal.
     ///
     /// # Errors
@@ -125,9 +136,7 @@ pub(super) async fn drain_nodes(
     common: &GlobalArgs,
     args: &DrainArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let mut site = MaintenanceSite::open(common, &args.common)?;
-    site.options.allow_interruption = args.allow_interruption;
-    site.options.limit = args.timeout;
+    let site = MaintenanceSite::open_for_drain(common, args)?;
     let outcome = drain_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)

@@ -29,9 +29,7 @@ pub(super) struct RebootArgs {
 /// # Errors
 /// Configuration errors, and a reboot that is refused or fails.
 pub(super) async fn reboot(common: &GlobalArgs, args: &RebootArgs) -> anyhow::Result<ExitStatus> {
-    let mut site = MaintenanceSite::open(common, &args.drain.common)?;
-    site.options.allow_interruption = args.drain.allow_interruption;
-    site.options.limit = args.drain.timeout;
+    let site = MaintenanceSite::open_for_drain(common, &args.drain)?;
     let outcome = reboot_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)

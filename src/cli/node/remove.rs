@@ -13,9 +13,7 @@ use crate::report::literal;
 /// # Errors
 /// Configuration errors, and a removal that is refused or fails.
 pub(super) async fn remove(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<ExitStatus> {
-    let mut site = MaintenanceSite::open(common, &args.common)?;
-    site.options.allow_interruption = args.allow_interruption;
-    site.options.limit = args.timeout;
+    let site = MaintenanceSite::open_for_drain(common, args)?;
     let outcome = remove_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
