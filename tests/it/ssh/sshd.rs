@@ -158,8 +158,11 @@ exec /usr/sbin/sshd "$@""#;
     }
 
     /// Starts the process by another program, which runs sshd with the arguments that it receives.
+    /// Waits until sshd listens on each of its addresses; it logs one line for each.
     pub fn run_by(&mut self, command: &mut Command) {
         let log = self.path("log");
+        let config = std::fs::read_to_string(self.path("config")).unwrap();
+        let addresses = config.matches("ListenAddress ").count();
         let process = command
             .args(["-D", "-f"])
             .arg(self.path("config"))
@@ -170,7 +173,8 @@ exec /usr/sbin/sshd "$@""#;
             .expect("openssh-server is installed");
         self.process = Some(process);
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("Server listening")) {
+        let listening = |log: &str| log.matches("Server listening").count();
+        while !std::fs::read_to_string(&log).is_ok_and(|log| listening(&log) >= addresses) {
             assert!(
                 Instant::now() < deadline,
                 "sshd does not listen: {:?}",
