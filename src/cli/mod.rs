@@ -16,6 +16,7 @@ mod known_hosts;
 mod lab;
 mod logging;
 mod login;
+mod maintenance_site;
 mod node;
 mod origins;
 mod outputs;
@@ -27,6 +28,7 @@ mod schedule;
 mod schema;
 mod selection;
 mod status;
+mod upgrade;
 mod validate;
 
 use std::process::ExitCode;
@@ -81,6 +83,7 @@ enum CliCommand {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Node(node::NodeArgs),
     Drill(drill::DrillArgs),
     History(history::HistoryArgs),
@@ -128,6 +131,7 @@ async fn dispatch(common: &GlobalArgs, verb: CliCommand) -> anyhow::Result<ExitS
         CliCommand::Check(args) => check::run(common, &args).await,
         CliCommand::Apply(args) => apply::run(common, &args).await,
         CliCommand::Status(args) => status::run(common, &args).await,
+        CliCommand::Upgrade(args) => Box::pin(upgrade::run(common, &args)).await,
         CliCommand::Node(args) => Box::pin(node::run(common, &args)).await,
         CliCommand::Drill(args) => drill::run(common, &args).await,
         CliCommand::History(args) => history::run(common, &args),

@@ -69,6 +69,18 @@ pub(super) fn apt_step<A: Into<String>>(
     Step::script(summary, format!("{PRELUDE}{body}"), arguments).with_timeout(APT_TIMEOUT)
 }
 
+/// Returns a step that fetches the package lists of all sources. It prints the warnings of apt, and
+/// does not fail because of a source that cannot be fetched.
+#[must_use]
+pub fn refresh_lists() -> Step {
+    let none: [&str; 0] = [];
+    apt_step(
+        "fetch the package lists",
+        "patiently apt-get -q update\n",
+        none,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -43,6 +43,7 @@ mod versions;
 pub mod volume;
 
 pub use account::{AccountName, AccountRef};
+pub use apt::refresh_lists;
 pub use cluster::{ClusterSite, ClusterState};
 pub use data_volume::DataVolume;
 pub use mode::FileMode;

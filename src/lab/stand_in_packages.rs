@@ -50,6 +50,8 @@ pub(crate) const PACKAGES: &[StandInPackage] = &[
         relations: &[
             ("Recommends", "docker-buildx-plugin, docker-compose-plugin"),
             ("Conflicts", "docker-cli, docker.io"),
+            // Debian moved manual pages from docker.io to docker-cli.
+            ("Replaces", "docker-ce, docker-cli, docker.io"),
         ],
         unit: None,
     },

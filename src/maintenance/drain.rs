@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::assess::{ServiceImpact, assess, assess_begun};
 use super::drain_watch::{DrainProgress, progress, settling_time};
-use super::reading::{SwarmReading, read_first, read_swarm};
+use super::reading::{SwarmReading, read_first, read_settled_swarm, read_swarm};
 use super::{MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, take_swarm_lease, update_node};
 
 /// Label of a node that skep drained: the run that did it.
-const DRAINED_BY: &str = "skep.drained-by";
+pub(super) const DRAINED_BY: &str = "skep.drained-by";
 /// Label of a node that skep drained: its availability before.
 const DRAINED_FROM: &str = "skep.drained-from";
 /// Time between two readings of the tasks.
@@ -30,6 +30,8 @@ pub enum DrainPurpose {
     Drain,
     /// The machine reboots: it gets its availability back.
     Reboot,
+    /// The machine is upgraded: it gets its availability back.
+    Upgrade,
 }
 
 impl DrainPurpose {
@@ -38,6 +40,7 @@ impl DrainPurpose {
         match self {
             Self::Drain => "drain",
             Self::Reboot => "reboot",
+            Self::Upgrade => "upgrade",
         }
     }
 }
@@ -116,7 +119,7 @@ pub async fn plan_drain(
     hosts: &[HostName],
     forks: usize,
 ) -> Result<DrainPlan, MaintenanceError> {
-    let reading = read_swarm(fleet, inventory, forks).await?;
+    let reading = read_settled_swarm(fleet, inventory, forks).await?;
     let nodes = hosts.iter().map(|host| reading.locate(host));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
     let all: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
@@ -196,7 +199,7 @@ pub(super) async fn drain_node(
 ) -> Result<DrainOutcome, MaintenanceError> {
     let (host, begun) = (&planned.host, Instant::now());
     // The swarm may have changed during the question, and by the drains before this one.
-    let reading = read_swarm(fleet, inventory, options.forks).await?;
+    let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
     let node = reading.locate(host)?;
     if node.id != planned.node.id {
         return Err(MaintenanceError::Replaced(host.clone()));
@@ -269,8 +272,8 @@ fn restore(spec: &mut Value) {
     }
 }
 
-/// Gives the node the availability back that it had before a reboot. A node that somebody drained
-/// before stays drained.
+/// Gives the node the availability back that it had before a reboot or an upgrade. A node that
+/// somebody drained before stays drained.
 pub(super) async fn restore_availability(
     fleet: &Fleet,
     managers: &[HostName],
@@ -278,11 +281,19 @@ pub(super) async fn restore_availability(
 ) -> Result<(), MaintenanceError> {
     let edit = |spec: &mut Value| {
         let by = spec["Labels"][DRAINED_BY].as_str().unwrap_or_default();
-        if by.ends_with(DrainPurpose::Reboot.word()) {
+        if is_passing(by) {
             restore(spec);
         }
     };
     set(fleet, managers, target, edit).await
+}
+
+/// Returns true if the label of a drain names a run that gives the node its availability back.
+pub(super) fn is_passing(drained_by: &str) -> bool {
+    let passing = [DrainPurpose::Reboot, DrainPurpose::Upgrade];
+    passing
+        .iter()
+        .any(|purpose| drained_by.ends_with(purpose.word()))
 }
 
 async fn set(

@@ -1,5 +1,6 @@
 //! Reasons why the maintenance of a node is refused or fails, as complete sentences.
 
+use super::upgrade::RequiredConsent;
 use crate::model::Refusal;
 use crate::names::HostName;
 use crate::runner::LeaseError;
@@ -97,6 +98,33 @@ pub enum MaintenanceError {
         /// Time limit.
         limit: std::time::Duration,
         /// Last reason.
+        why: String,
+    },
+    /// The packages of a host cannot be read.
+    #[error("{host} cannot be upgraded: {why}; nothing was changed")]
+    Packages {
+        /// The host.
+        host: HostName,
+        /// Reason, in one sentence.
+        why: String,
+    },
+    /// There is no set of versions for all hosts.
+    #[error("{0}; nothing was changed")]
+    NoVersion(String),
+    /// The upgrade has risks that the operator did not accept.
+    #[error(
+        "the upgrade needs consent: {}; nothing was changed",
+        .0.iter().map(|one| format!("{} (--accept {})", one.why, one.name)).collect::<Vec<_>>().join("; ")
+    )]
+    Consent(Vec<RequiredConsent>),
+    /// The packages of a node were not installed.
+    #[error(
+        "{host} was not upgraded: {why}; it stays drained, and the same command continues once the reason is gone"
+    )]
+    NotUpgraded {
+        /// The host.
+        host: HostName,
+        /// Reason, in one sentence.
         why: String,
     },
     /// The operator interrupted the run.

@@ -1,4 +1,5 @@
-//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot and remove.
+//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot, upgrade and
+//! remove.
 //! `workload`, `placement`, `assess` and `drain_watch` decide over data without I/O, and `reading`
 //! reads the swarm. Arguments, questions and output belong to the command line.
 
@@ -6,6 +7,7 @@ mod assess;
 mod drain;
 mod drain_watch;
 mod error;
+mod node_visit;
 mod placement;
 mod reading;
 mod reboot;
@@ -13,12 +15,18 @@ mod remove;
 mod role;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod workload;
 
 pub use assess::ServiceImpact;
 pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, activate, drain, plan_drain};
 pub use error::MaintenanceError;
+pub use node_visit::Reconnect;
 pub use reading::NodeTarget;
-pub use reboot::{RebootOutcome, RebootPlan, Reconnect, plan_reboot, reboot_nodes};
+pub use reboot::{RebootOutcome, RebootPlan, plan_reboot, reboot_nodes};
 pub use remove::{RemovalOutcome, RemovalPlan, RemovalTarget, plan_removal, remove_nodes};
 pub use role::{RolePlan, change_role, plan_role};
+pub use upgrade::{
+    EngineFacts, NodeUpgrade, OsUpdates, PackageChange, RebootRule, RequiredConsent,
+    UpgradeOutcome, UpgradePlan, UpgradeRequest, plan_upgrade, upgrade_nodes,
+};

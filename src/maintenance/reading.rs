@@ -2,8 +2,10 @@
 //! nodes, services and tasks from one manager.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::MaintenanceError;
 use super::assess::ServiceImpact;
@@ -13,6 +15,11 @@ use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::safety::read_infos;
 use crate::swarm::{DockerInfo, DockerStatus, HostAddresses, NodeClaim, SwarmNode};
+
+/// Time for tasks to start before their service is judged.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+/// Time between two readings meanwhile.
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A node that is to be maintained.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +91,26 @@ pub(super) async fn read_swarm(
         reasons.push("no host of the inventory is a manager of a swarm".into());
     }
     Err(MaintenanceError::NoManager(reasons.join("; ")))
+}
+
+/// Reads the swarm as [`read_swarm`] does, and again for a short time while tasks are about to
+/// start: a service that has just moved a task would count as one without it.
+///
+/// # Errors
+/// [`MaintenanceError::NoManager`].
+pub(super) async fn read_settled_swarm(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    forks: usize,
+) -> Result<SwarmReading, MaintenanceError> {
+    let begun = Instant::now();
+    loop {
+        let reading = read_swarm(fleet, inventory, forks).await?;
+        if !reading.workload.is_settling() || begun.elapsed() >= SETTLE_LIMIT {
+            return Ok(reading);
+        }
+        sleep(SETTLE_PAUSE).await;
+    }
 }
 
 /// Reads nodes, services and tasks from the first of these managers that answers.
@@ -205,10 +232,35 @@ impl SwarmReading {
 
     /// Sorts nodes into the order of their maintenance: workers, then managers, the leader last.
     pub(super) fn in_order(mut targets: Vec<NodeTarget>) -> Vec<NodeTarget> {
-        targets.sort_by_key(|target| {
-            let manager = target.node.manager.as_ref();
-            manager.map_or(0, |status| 1 + u8::from(status.leader))
-        });
+        targets.sort_by_key(|target| rank(&target.node));
         targets
     }
+
+    /// Returns the index of the node whose turn is next: the leader may have changed since the
+    /// plan.
+    pub(super) fn first_in_order<'a>(
+        &self,
+        targets: impl Iterator<Item = &'a NodeTarget>,
+    ) -> usize {
+        let now = |target: &NodeTarget| {
+            let listed = self.nodes.iter().find(|node| node.id == target.node.id);
+            rank(listed.unwrap_or(&target.node))
+        };
+        let ranks = targets.map(now).enumerate();
+        ranks
+            .min_by_key(|(_, rank)| *rank)
+            .map_or(0, |(index, _)| index)
+    }
+
+    /// Returns a label of a node.
+    pub(super) fn label(&self, node_id: &str, name: &str) -> Option<&str> {
+        let node = self.nodes.iter().find(|node| node.id == node_id)?;
+        node.labels.get(name).map(String::as_str)
+    }
+}
+
+/// Returns the place of a node in the order of maintenance.
+fn rank(node: &SwarmNode) -> u8 {
+    let manager = node.manager.as_ref();
+    manager.map_or(0, |status| 1 + u8::from(status.leader))
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assess::assess;
 use super::drain::{check_interruption, drain_node, under_lease};
-use super::reading::{SwarmReading, read_first, read_swarm};
+use super::reading::{SwarmReading, read_first, read_settled_swarm, read_swarm};
 use super::role::{check_voters, has_role, make_role};
 use super::{DrainOptions, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
@@ -79,7 +79,7 @@ pub async fn plan_removal(
     hosts: &[HostName],
     forks: usize,
 ) -> Result<RemovalPlan, MaintenanceError> {
-    let reading = read_swarm(fleet, inventory, forks).await?;
+    let reading = read_settled_swarm(fleet, inventory, forks).await?;
     let found = hosts.iter().map(|host| find(&reading, host));
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let all: Vec<String> = found

@@ -325,3 +325,25 @@ fn a_drain_waits_for_the_end_of_the_tasks_and_for_their_replacements() {
     let none = workload(&nodes, &services[1..], &tasks[..1]);
     assert!(progress(&none, "a", &begun).is_complete());
 }
+
+#[test]
+fn tasks_that_are_about_to_start_are_waited_for() {
+    let settling = |replicas: u64, tasks: &[Value]| {
+        workload(&[node("a")], &[replicated("web", replicas)], tasks).is_settling()
+    };
+    assert!(settling(1, &[]));
+    assert!(settling(1, &[task("web", "a", 1, "starting")]));
+    assert!(settling(
+        2,
+        &[
+            task("web", "a", 1, "running"),
+            task("web", "a", 2, "shutdown")
+        ]
+    ));
+    assert!(!settling(1, &[task("web", "a", 1, "running")]));
+    assert!(!settling(0, &[]));
+    // No node can take the task.
+    assert!(!settling(1, &[task("web", "", 1, "pending")]));
+    let global = [service("agent", json!({"Global": {}}))];
+    assert!(!workload(&[node("a")], &global, &[]).is_settling());
+}

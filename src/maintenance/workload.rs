@@ -101,6 +101,23 @@ impl SwarmWorkload {
         self.services.iter().find(|service| service.id == id)
     }
 
+    /// Returns true if a service has fewer running tasks than it should have, and its missing tasks
+    /// are about to start. A task that waits for a node may wait for ever, so it does not count.
+    pub(super) fn is_settling(&self) -> bool {
+        self.services.iter().any(|service| {
+            let ServiceMode::Replicated(wanted) = service.mode else {
+                return false;
+            };
+            let active = || {
+                let tasks = self.tasks.iter();
+                tasks.filter(|task| task.service_id == service.id && task.is_active())
+            };
+            let starts = |task: &SwarmTask| !task.is_running() && !task.node_id.is_empty();
+            active().any(starts)
+                || u64::try_from(active().count()).is_ok_and(|count| count < wanted)
+        })
+    }
+
     /// Returns the active tasks on a node.
     pub(super) fn tasks_on<'a>(&'a self, node_id: &'a str) -> impl Iterator<Item = &'a SwarmTask> {
         self.tasks

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    DirectoryUsage, DockerAnswer, DockerError, DockerQuery, Query, SecretBytes, ShellQuery,
-    StackAnswer, StackQuestion, ValueSource,
+    DirectoryUsage, DockerAnswer, DockerError, DockerQuery, PackageUpdate, Query, RebootState,
+    SecretBytes, ShellQuery, StackAnswer, StackQuestion, ValueSource,
 };
 use crate::names::HostName;
 
@@ -27,6 +27,8 @@ pub enum QueryAnswer {
     PackageVersions(Vec<String>),
     AptSimulation(AptSimulation),
     DpkgAudit(Vec<String>),
+    PackageUpdates(Vec<PackageUpdate>),
+    RebootState(RebootState),
     Unit(UnitState),
     User(Option<UserState>),
     Group(Option<GroupState>),
@@ -392,6 +394,10 @@ impl HostAnswers {
         apt_simulation(arguments: &[String]) -> AptSimulation, Query::Shell(ShellQuery::AptSimulation { arguments: arguments.to_vec() }), AptSimulation);
     accessor!(/// Returns the problems that `dpkg --audit` reports.
         dpkg_audit() -> Vec<String>, Query::Shell(ShellQuery::DpkgAudit), DpkgAudit);
+    accessor!(/// Returns the packages for which apt offers a newer version.
+        package_updates() -> Vec<PackageUpdate>, Query::Shell(ShellQuery::PackageUpdates), PackageUpdates);
+    accessor!(/// Returns whether a reboot is due.
+        reboot_state() -> RebootState, Query::Shell(ShellQuery::RebootState), RebootState);
     accessor!(/// Returns the properties of a unit.
         unit(name: &str) -> UnitState, Query::Shell(ShellQuery::Unit(name.into())), Unit);
     accessor!(/// Returns an account, if it exists.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Examination, ExamineError, ExpectedMember, ForeignData, HostAnswers, Query, Resource};
+use super::{
+    Examination, ExamineError, ExpectedMember, ForeignData, HostAnswers, PinnedVersion, Query,
+    Resource,
+};
 
 /// Path of the record of the last apply on every host (`runner::applied_record`). Only root can
 /// read it.
@@ -120,6 +123,10 @@ impl Resource for DefinedResource {
 
     fn expected_member(&self) -> Option<ExpectedMember> {
         self.resource.expected_member()
+    }
+
+    fn pinned_versions(&self) -> Vec<PinnedVersion> {
+        self.resource.pinned_versions()
     }
 
     fn swarm_conflict(&self) -> Option<String> {

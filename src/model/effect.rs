@@ -135,7 +135,9 @@ impl AlteredPath {
             ShellQuery::Package(_)
             | ShellQuery::PackageVersions(_)
             | ShellQuery::AptSimulation { .. }
+            | ShellQuery::PackageUpdates
             | ShellQuery::DpkgAudit => within(&["/etc", "/usr", "/var"]),
+            ShellQuery::RebootState => within(&["/boot", "/run", "/var"]),
             ShellQuery::Unit(_) => within(&["/etc", "/lib", "/usr", "/run"]),
             ShellQuery::User(_) | ShellQuery::Group(_) | ShellQuery::Facts => {
                 within(&["/etc", "/usr", "/run"])

@@ -10,6 +10,15 @@ pub struct ExpectedMember {
     pub may_manage: bool,
 }
 
+/// A version that the playbook wants for a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedVersion {
+    /// Name of the package.
+    pub package: String,
+    /// Version, or a pattern such as `28.*`.
+    pub version: String,
+}
+
 /// Data that a resource refuses unless the operator has declared the loss of its former owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignData {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Change, DefinitionDigest, ExpectedMember, ForeignData, HostAnswers, HostContext, ProbeError,
-    Query,
+    Change, DefinitionDigest, ExpectedMember, ForeignData, HostAnswers, HostContext, PinnedVersion,
+    ProbeError, Query,
 };
 
 /// A kind of resource; its author implements this trait.
@@ -70,6 +70,11 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// the membership in the swarm.
     fn expected_member(&self) -> Option<ExpectedMember> {
         None
+    }
+
+    /// Returns the versions that the resource wants for packages.
+    fn pinned_versions(&self) -> Vec<PinnedVersion> {
+        Vec::new()
     }
 
     /// Returns the setting of the resource with which Docker Engine does not start on a node of a
@@ -211,6 +216,10 @@ pub trait Resource: Send + Sync {
     fn expected_member(&self) -> Option<ExpectedMember> {
         None
     }
+    /// See [`ResourceKind::pinned_versions`].
+    fn pinned_versions(&self) -> Vec<PinnedVersion> {
+        Vec::new()
+    }
     /// See [`ResourceKind::swarm_conflict`].
     fn swarm_conflict(&self) -> Option<String> {
         None
@@ -257,6 +266,10 @@ impl<K: ResourceKind> Resource for K {
 
     fn expected_member(&self) -> Option<ExpectedMember> {
         ResourceKind::expected_member(self)
+    }
+
+    fn pinned_versions(&self) -> Vec<PinnedVersion> {
+        ResourceKind::pinned_versions(self)
     }
 
     fn swarm_conflict(&self) -> Option<String> {

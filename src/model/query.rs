@@ -67,6 +67,11 @@ pub enum ShellQuery {
     /// Traces of an interrupted dpkg (`dpkg --audit`, pending updates): a list of complaints, empty
     /// if there are none.
     DpkgAudit,
+    /// Installed packages for which apt offers a newer version: a list of
+    /// [`super::PackageUpdate`]. Packages on hold are not in it.
+    PackageUpdates,
+    /// Whether a reboot is due: a [`super::RebootState`].
+    RebootState,
     /// Properties of one systemd unit, as `systemctl show` prints them: a [`super::UnitState`].
     Unit(String),
     /// An account of the host's user database with all its groups: a [`super::UserState`] or

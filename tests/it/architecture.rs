@@ -225,6 +225,7 @@ fn read_only_code_cannot_change_hosts() {
             "runner/apply/swarm_lease.rs",
             "runner/apply/node_update.rs",
             "runner/apply/machine_restart.rs",
+            "runner/apply/package_lists.rs",
         ],
         &["Permit::grant"],
     );

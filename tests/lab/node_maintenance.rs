@@ -1,130 +1,13 @@
 //! Drain, activate, promote and demote on real nodes, with names in the inventory that differ from
 //! the host names.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::skep::{Said, command, skep};
-use crate::test_lab::TestLab;
-
-const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// The machines under the names of an inventory of its own.
-struct RenamedSite {
-    lab: TestLab,
-    inventory: String,
-}
-
-impl RenamedSite {
-    fn make() -> Self {
-        let lab = TestLab::with_docker("nodes", &["--managers", "3", "--workers", "2"]);
-        lab.run(
-            "apply",
-            "playbooks/docker.toml",
-            &["playbooks/swarm.toml", "--yes"],
-        )
-        .exits(0);
-        lab.image("busybox", &NODES);
-        let names = ["amber", "beryl", "coral", "diamond", "emerald"];
-        let hosts: Vec<String> = NODES
-            .iter()
-            .map(|node| {
-                let group = if *node < "docker04" {
-                    "managers"
-                } else {
-                    "workers"
-                };
-                format!(
-                    "address = {:?}\nuser = \"vagrant\"\nbecome = true\ngroups = [{group:?}]",
-                    lab.address(node)
-                )
-            })
-            .collect();
-        let hosts: Vec<(&str, &str)> = names
-            .into_iter()
-            .zip(hosts.iter().map(String::as_str))
-            .collect();
-        let inventory = lab.inventory_of("renamed.toml", "", &hosts);
-        Self { lab, inventory }
-    }
-
-    fn node(&self, arguments: &[&str]) -> Said {
-        skep(&[&["node"], arguments, &["-i", &self.inventory, "--yes"]].concat())
-    }
-
-    fn start(&self, arguments: &[&str]) -> std::process::Child {
-        command(&[&["node"], arguments, &["-i", &self.inventory, "--yes"]].concat())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
-
-    /// Returns availability, role and labels of a node, as a manager lists it.
-    fn specification(&self, node: &str) -> String {
-        let format = "{{.Spec.Availability}} {{.Spec.Role}} {{range $key, $value := .Spec.Labels}}{{$key}} {{end}}";
-        let script = format!("docker node inspect -f '{format}' {node}");
-        // A manager that has just rebooted, or a leader that has just left, answers late.
-        site_answer(&self.lab, &script)
-    }
-
-    fn create(&self, name: &str, options: &str, program: &str) {
-        self.lab.on(
-            "docker01",
-            &format!(
-                "docker service create --quiet --no-resolve-image --name {name} {options} busybox:lab {program}"
-            ),
-        );
-    }
-
-    /// Returns the nodes on which tasks of a service run.
-    fn runs_on(&self, service: &str) -> String {
-        let script = format!(
-            "docker service ps {service} --filter desired-state=running --format '{{{{.Node}}}} {{{{.CurrentState}}}}' |
-             sed -n 's/ Running .*//p' | sort | tr '\\n' ' '"
-        );
-        self.lab.on("docker01", &script).trim().to_owned()
-    }
-
-    fn wait_for(&self, node: &str, availability: &str) {
-        let begun = Instant::now();
-        while !self.specification(node).starts_with(availability) {
-            assert!(begun.elapsed() < LIMIT, "{node} is not {availability}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-/// Returns the answer of the first manager, within a limit.
-fn site_answer(lab: &TestLab, script: &str) -> String {
-    lab.until("docker01", script, LIMIT);
-    lab.on("docker01", script)
-}
-
-/// Asks the nodes in turn, as a balancer does, until it is told to stop; counts the requests that
-/// neither of them answered.
-fn balanced_requests(site: &RenamedSite, stop: &std::sync::atomic::AtomicBool) -> (usize, usize) {
-    let addresses =
-        ["docker02", "docker03", "docker04", "docker05"].map(|node| site.lab.address(node));
-    let (mut sent, mut lost) = (0, 0);
-    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
-        let answered = addresses.iter().any(|address| {
-            let output = std::process::Command::new("curl")
-                .args(["-s", "-f", "-m", "2", "-o", "/dev/null"])
-                .arg(format!("http://{address}:8080/hostname"))
-                .status();
-            output.unwrap().success()
-        });
-        sent += 1;
-        lost += usize::from(!answered);
-    }
-    (sent, lost)
-}
+use crate::renamed_site::{LIMIT, NODES, RenamedSite, balanced_requests, thin_samples};
 
 #[test]
 fn nodes_are_drained_and_change_roles() {
-    let site = RenamedSite::make();
+    let site = RenamedSite::make("nodes");
     site.create(
         "web",
         "--replicas 2 --constraint node.role==worker --publish mode=host,target=80,published=8080 --stop-grace-period 2s",
@@ -348,34 +231,6 @@ fn reboots(site: &RenamedSite) {
         assert_ne!(boot(node), before[number], "{node}");
         assert_eq!(site.specification(node), "active manager");
     }
-}
-
-/// Asks the three managers every half second, and counts the samples in which fewer than two of
-/// their Engines answer.
-fn thin_samples(site: &RenamedSite, stop: &std::sync::atomic::AtomicBool) -> usize {
-    let mut thin = 0;
-    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
-        // A swarm that elects a leader answers late, so the Engine itself is asked.
-        let ask = "timeout 2 docker version -f '{{.Server.Os}}' 2>/dev/null";
-        let managers = &NODES[..3];
-        let answers = std::thread::scope(|scope| {
-            let asked = managers.iter().map(|node| {
-                scope.spawn(move || {
-                    let output = site.lab.shell(node, ask).output().unwrap();
-                    output.stdout == b"linux\n"
-                })
-            });
-            let asked: Vec<_> = asked.collect();
-            asked
-                .into_iter()
-                .map(|answer| answer.join().unwrap())
-                .filter(|answer| *answer)
-                .count()
-        });
-        thin += usize::from(answers < 2);
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    thin
 }
 
 fn removals(site: &RenamedSite) {

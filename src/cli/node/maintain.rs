@@ -7,23 +7,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::cli::GlobalArgs;
-use crate::cli::apply::run_owner;
-use crate::cli::execute::fleet;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
+use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
 use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
-use crate::inventory::Inventory;
-use crate::maintenance::{
-    DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, activate, change_role, drain,
-    plan_drain, plan_role,
-};
+use crate::maintenance::{activate, change_role, drain, plan_drain, plan_role};
 use crate::names::HostName;
-use crate::report::{Screen, TextTable, literal};
-use crate::runner::{EventSender, Fleet};
+use crate::report::literal;
 use crate::swarm::NodeRole;
-
-/// Time to wait for another run that disrupts the swarm.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// Arguments of an act on nodes.
 #[derive(Debug, Args)]
@@ -51,81 +42,38 @@ pub(super) struct DrainArgs {
     pub timeout: Duration,
 }
 
-/// The inventory, the hosts and the connections of an act.
-pub(super) struct MaintenanceSite {
-    pub inventory: Inventory,
-    pub hosts: Vec<HostName>,
-    pub fleet: Arc<Fleet>,
-    pub options: DrainOptions,
-    pub screen: Screen,
+/// Loads the inventory and selects its hosts.
+///
+/// # Errors
+/// Configuration errors.
+pub(super) fn open_site(
+    common: &GlobalArgs,
+    args: &MaintainArgs,
+) -> anyhow::Result<MaintenanceSite> {
+    let screen = common.screen();
+    if !args.selection.limit.is_empty() {
+        let why = "error: --limit does not belong to this verb\n  try: name the hosts, groups or patterns as arguments\n";
+        return Err(ConfigurationError(why.into()).into());
+    }
+    let mut selection = args.selection.clone();
+    selection.limit.clone_from(&args.hosts);
+    let selected = selection.hosts(&screen);
+    let (inventory, hosts) = selected.map_err(|errors| reject(&errors, &screen))?;
+    MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)
 }
 
-impl MaintenanceSite {
-    /// Loads the inventory and selects its hosts.
-    ///
-    /// # Errors
-    /// Configuration errors.
-    pub(super) fn open(common: &GlobalArgs, args: &MaintainArgs) -> anyhow::Result<Self> {
-        let screen = common.screen();
-        if !args.selection.limit.is_empty() {
-            let why = "error: --limit does not belong to this verb\n  try: name the hosts, groups or patterns as arguments\n";
-            return Err(ConfigurationError(why.into()).into());
-        }
-        let mut selection = args.selection.clone();
-        selection.limit.clone_from(&args.hosts);
-        let selected = selection.hosts(&screen);
-        let (inventory, hosts) = selected.map_err(|errors| reject(&errors, &screen))?;
-        let fleet = fleet(
-            &inventory,
-            EventSender::silent(),
-            &args.selection.login,
-            &screen,
-        )?;
-        let options = DrainOptions {
-            purpose: DrainPurpose::Drain,
-            allow_interruption: false,
-            limit: Duration::ZERO,
-            lease_wait: LEASE_WAIT,
-            owner: run_owner(),
-            forks: args.selection.forks(&inventory),
-        };
-        Ok(Self {
-            inventory,
-            hosts,
-            fleet,
-            options,
-            screen,
-        })
-    }
-
-    /// Loads the inventory and selects its hosts, for an act that drains them.
-    ///
-    /// # Errors
-    /// Configuration errors.
-    pub(super) fn open_for_drain(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<Self> {
-        let mut site = Self::open(common, &args.common)?;
-        site.options.allow_interruption = args.allow_interruption;
-        site.options.limit = args.timeout;
-        Ok(site)
-    }
-
-    /// Asks the operator; notes a refusal.
-    ///
-    /// # Errors
-    /// If the question panics.
-    pub(super) async fn confirm(&self, yes: bool, question: String) -> anyhow::Result<bool> {
-        if yes {
-            return Ok(true);
-        }
-        let screen = self.screen.clone();
-        let ask = move || screen.can_ask() && screen.ask(&question);
-        let confirmed = tokio::task::spawn_blocking(ask).await?;
-        if !confirmed {
-            self.screen
-                .note("Nothing was changed: not confirmed; pass --yes to skip the prompt");
-        }
-        Ok(confirmed)
-    }
+/// Loads the inventory and selects its hosts, for an act that drains them.
+///
+/// # Errors
+/// Configuration errors.
+pub(super) fn open_for_drain(
+    common: &GlobalArgs,
+    args: &DrainArgs,
+) -> anyhow::Result<MaintenanceSite> {
+    let mut site = open_site(common, &args.common)?;
+    site.options.allow_interruption = args.allow_interruption;
+    site.options.limit = args.timeout;
+    Ok(site)
 }
 
 /// Drains nodes.
@@ -136,7 +84,7 @@ pub(super) async fn drain_nodes(
     common: &GlobalArgs,
     args: &DrainArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let site = MaintenanceSite::open_for_drain(common, args)?;
+    let site = open_for_drain(common, args)?;
     let outcome = drain_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -198,7 +146,7 @@ pub(super) async fn activate_nodes(
     common: &GlobalArgs,
     args: &MaintainArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let site = MaintenanceSite::open(common, args)?;
+    let site = open_site(common, args)?;
     let outcome = activate_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -249,7 +197,7 @@ pub(super) async fn change_roles(
     args: &MaintainArgs,
     role: NodeRole,
 ) -> anyhow::Result<ExitStatus> {
-    let site = MaintenanceSite::open(common, args)?;
+    let site = open_site(common, args)?;
     let outcome = change_site(common, args, role, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -307,72 +255,4 @@ async fn change_site(
         site.screen.result(&format!("{count} changed to {word}.\n"));
     }
     Ok(ExitStatus::Fine)
-}
-
-/// Prints the error of an act, and returns its exit code.
-pub(super) fn settle(
-    outcome: anyhow::Result<ExitStatus>,
-    screen: &Screen,
-) -> anyhow::Result<ExitStatus> {
-    let error = match outcome {
-        Ok(exit) => return Ok(exit),
-        Err(error) => error.downcast::<MaintenanceError>()?,
-    };
-    screen.note(&format!("error: {}", literal(&error.to_string())));
-    Ok(match error {
-        MaintenanceError::Interrupted(_) => ExitStatus::Interrupted,
-        MaintenanceError::Unreadable { .. } => ExitStatus::Unreachable,
-        _ => ExitStatus::Failed,
-    })
-}
-
-pub(super) fn names<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
-    let names: Vec<&str> = targets
-        .into_iter()
-        .map(|target| target.host.as_str())
-        .collect();
-    names.join(", ")
-}
-
-pub(super) fn nodes(count: usize) -> String {
-    match count {
-        1 => "1 node".into(),
-        count => format!("{count} nodes"),
-    }
-}
-
-/// Returns the plan: per node, each service with tasks there, and what becomes of it.
-pub(super) fn plan_text<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
-    let mut table = TextTable::new(&["HOST", "SERVICE", "TASKS", "MOVE", "ELSEWHERE", "EFFECT"]);
-    for target in targets {
-        let host = target.host.to_string();
-        if target.impacts.is_empty() {
-            let none = || "-".to_owned();
-            table.row([
-                host,
-                none(),
-                "0".into(),
-                "0".into(),
-                none(),
-                "runs no task".into(),
-            ]);
-            continue;
-        }
-        for impact in &target.impacts {
-            let effect = match (&impact.interruption, &impact.stops) {
-                (Some(why), _) => format!("interrupted: {why}"),
-                (None, Some(why)) => format!("stops here: {why}"),
-                (None, None) => "moves".to_owned(),
-            };
-            table.row([
-                host.clone(),
-                impact.service.clone(),
-                impact.tasks.to_string(),
-                impact.moving.to_string(),
-                impact.elsewhere.to_string(),
-                effect,
-            ]);
-        }
-    }
-    table.text()
 }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::maintain::{DrainArgs, MaintenanceSite, names, nodes, plan_text, settle};
+use super::maintain::{DrainArgs, open_for_drain};
 use crate::cli::GlobalArgs;
 use crate::cli::execute::fleet;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
+use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
 use crate::maintenance::{plan_reboot, reboot_nodes};
 use crate::report::literal;
 use crate::runner::EventSender;
@@ -29,7 +30,7 @@ pub(super) struct RebootArgs {
 /// # Errors
 /// Configuration errors, and a reboot that is refused or fails.
 pub(super) async fn reboot(common: &GlobalArgs, args: &RebootArgs) -> anyhow::Result<ExitStatus> {
-    let site = MaintenanceSite::open_for_drain(common, &args.drain)?;
+    let site = open_for_drain(common, &args.drain)?;
     let outcome = reboot_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)

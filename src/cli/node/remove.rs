@@ -1,10 +1,11 @@
 //! `skep node remove`: the plan, the question, output and exit code. The removal itself is in
 //! `crate::maintenance`.
 
-use super::maintain::{DrainArgs, MaintenanceSite, names, nodes, plan_text, settle};
+use super::maintain::{DrainArgs, open_for_drain};
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
+use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
 use crate::maintenance::{RemovalOutcome, RemovalPlan, plan_removal, remove_nodes};
 use crate::report::literal;
 
@@ -13,7 +14,7 @@ use crate::report::literal;
 /// # Errors
 /// Configuration errors, and a removal that is refused or fails.
 pub(super) async fn remove(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<ExitStatus> {
-    let site = MaintenanceSite::open_for_drain(common, args)?;
+    let site = open_for_drain(common, args)?;
     let outcome = remove_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)

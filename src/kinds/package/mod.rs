@@ -16,11 +16,11 @@ use super::DesiredState;
 use super::engine_settings::{RestartHazard, restart_hazard, restart_queries};
 use crate::model::{
     AptAction, AptSimulation, Change, HostAnswers, HostContext, InvalidField, Observation,
-    PackageState, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
+    PackageState, PinnedVersion, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
 use hold::HoldPolicy;
 use target::{AptTransaction, PackageTarget};
-pub use version::{VersionPattern, VersionSelection};
+pub use version::{VersionPattern, VersionSelection, compare_versions};
 
 /// A set of packages that are installed, changed and held together.
 #[derive(Debug, Deserialize)]
@@ -289,6 +289,16 @@ impl ResourceKind for PackageResource {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         plan::plan(self, observed)
+    }
+
+    fn pinned_versions(&self) -> Vec<PinnedVersion> {
+        let pin = |name: &PackageName| {
+            Some(PinnedVersion {
+                package: name.0.clone(),
+                version: self.version.of(name)?.as_str().to_owned(),
+            })
+        };
+        self.names().filter_map(pin).collect()
     }
 }
 

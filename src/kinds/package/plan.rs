@@ -283,7 +283,7 @@ fn refuse(
     refuse_held(package, observed, name_of(action))?;
     match action {
         AptAction::Install { name, from: Some(from), to }
-            if !package.allow_downgrade && version::compare(to, from) == Ordering::Less =>
+            if !package.allow_downgrade && version::compare_versions(to, from) == Ordering::Less =>
         {
             Err(Refusal {
                 why: format!("{name} {from} would be replaced by the lower version {to}"),

@@ -114,7 +114,7 @@ impl<'de> Visitor<'de> for VersionsVisitor {
 
 /// Compares two versions as dpkg does.
 #[must_use]
-pub(super) fn compare(left: &str, right: &str) -> Ordering {
+pub fn compare_versions(left: &str, right: &str) -> Ordering {
     let (left_epoch, left) = left.split_once(':').unwrap_or(("0", left));
     let (right_epoch, right) = right.split_once(':').unwrap_or(("0", right));
     let (left_upstream, left_revision) = left.rsplit_once('-').unwrap_or((left, ""));
@@ -234,9 +234,13 @@ mod tests {
         ];
         for (index, left) in rising.iter().enumerate() {
             for (other, right) in rising.iter().enumerate() {
-                assert_eq!(compare(left, right), index.cmp(&other), "{left} {right}");
+                assert_eq!(
+                    compare_versions(left, right),
+                    index.cmp(&other),
+                    "{left} {right}"
+                );
             }
         }
-        assert_eq!(compare("0:1.02-0", "1.2"), Ordering::Equal);
+        assert_eq!(compare_versions("0:1.02-0", "1.2"), Ordering::Equal);
     }
 }

@@ -19,6 +19,7 @@ mod locks;
 mod machine_restart;
 mod node_identity;
 mod node_update;
+mod package_lists;
 mod perform;
 mod permit;
 mod play_stage;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use machine_restart::{boot_identity, restart_machine};
 pub use node_update::{leave_swarm, remove_node, update_node};
+pub use package_lists::refresh_package_lists;
 pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};

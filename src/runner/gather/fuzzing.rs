@@ -29,6 +29,8 @@ fn queries() -> BTreeSet<ShellQuery> {
             arguments: vec![text("x")],
         },
         ShellQuery::DpkgAudit,
+        ShellQuery::PackageUpdates,
+        ShellQuery::RebootState,
         ShellQuery::Unit(text("u.service")),
         ShellQuery::Unit(text("v.service")),
         ShellQuery::User(text("ann")),

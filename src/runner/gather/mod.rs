@@ -7,6 +7,7 @@ pub(crate) mod fuzzing;
 mod other_hosts;
 mod output;
 mod parse;
+mod parse_packages;
 mod parse_paths;
 mod script;
 mod stacks;

@@ -1,14 +1,14 @@
 //! Parses what each section printed into answers. A probe that failed becomes a reason, never an
 //! empty answer.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::facts;
 use super::parse_paths::{content, paths};
 use super::script::ScriptSection;
+use super::{facts, parse_packages};
 use crate::model::{
-    AptAction, AptSimulation, AptSourceFile, DirectoryUsage, GroupState, HostAnswers, PackageState,
-    ProbeError, Query, QueryAnswer, ShellQuery, TaggedImage, UnitState, UserState,
+    AptSourceFile, DirectoryUsage, GroupState, HostAnswers, PackageState, ProbeError, Query,
+    QueryAnswer, RebootState, ShellQuery, TaggedImage, UnitState, UserState,
 };
 use crate::runner::gather::output::SectionOutput;
 
@@ -127,7 +127,10 @@ fn single(query: &ShellQuery, frame: &SectionOutput) -> Result<QueryAnswer, Prob
     match query {
         ShellQuery::Test { .. } => return Ok(QueryAnswer::Test(frame.status)),
         ShellQuery::AptSimulation { .. } => {
-            return Ok(QueryAnswer::AptSimulation(apt_simulation(&text, frame)));
+            return Ok(QueryAnswer::AptSimulation(parse_packages::simulation(
+                &text,
+                frame.status,
+            )));
         }
         ShellQuery::Sysctl(_) if frame.status == ABSENT => return Ok(QueryAnswer::Sysctl(None)),
         ShellQuery::Catalogue { .. } if frame.status == ABSENT => {
@@ -151,12 +154,18 @@ fn single(query: &ShellQuery, frame: &SectionOutput) -> Result<QueryAnswer, Prob
                 .map(str::to_owned)
                 .collect(),
         ),
-        ShellQuery::PackageVersions(_) => QueryAnswer::PackageVersions(versions(&text)),
+        ShellQuery::PackageVersions(_) => {
+            QueryAnswer::PackageVersions(parse_packages::versions(&text))
+        }
         ShellQuery::DpkgAudit => QueryAnswer::DpkgAudit(
             text.lines()
                 .filter(|line| !line.trim().is_empty())
                 .map(str::to_owned)
                 .collect(),
+        ),
+        ShellQuery::PackageUpdates => QueryAnswer::PackageUpdates(parse_packages::updates(&text)),
+        ShellQuery::RebootState => QueryAnswer::RebootState(
+            reboot_state(&text).ok_or_else(|| failed(&format!("{query:?}"), frame))?,
         ),
         ShellQuery::Catalogue { .. } => QueryAnswer::Catalogue(Some(tagged(&text))),
         ShellQuery::User(_) => QueryAnswer::User(user(&text)),
@@ -225,17 +234,6 @@ fn tagged(text: &str) -> Vec<TaggedImage> {
     all
 }
 
-fn versions(text: &str) -> Vec<String> {
-    let mut seen = HashSet::new();
-    let all = text
-        .lines()
-        .filter_map(|line| line.split('|').nth(1))
-        .map(str::trim);
-    all.filter(|version| seen.insert(*version))
-        .map(str::to_owned)
-        .collect()
-}
-
 fn user(text: &str) -> Option<UserState> {
     let mut lines = text.lines();
     let mut fields = lines.next()?.split(':').skip(2);
@@ -272,44 +270,13 @@ fn group(text: &str) -> Option<GroupState> {
     Some(GroupState { gid, members })
 }
 
-/// apt-get(8) with --simulate: `Inst name [old] (new origin [arch])`, `Remv name [old]`, and `E:`
-/// lines for its reasons.
-fn apt_simulation(text: &str, frame: &SectionOutput) -> AptSimulation {
-    if frame.status != 0 {
-        let mut reasons: Vec<String> = text
-            .lines()
-            .filter(|line| line.starts_with("E:") || line.starts_with(' '))
-            // apt also tries a name with a dot as a pattern, and says so: noise beside "unable to
-            // locate".
-            .filter(|line| !line.contains("Couldn't find any package by"))
-            .map(|line| line.trim_start_matches("E:").trim().to_owned())
-            .collect();
-        if reasons.is_empty() {
-            reasons.push(format!("apt-get ended with status {}", frame.status));
-        }
-        return AptSimulation::Impossible(reasons);
-    }
-    AptSimulation::Actions(text.lines().filter_map(apt_action).collect())
-}
-
-fn apt_action(line: &str) -> Option<AptAction> {
-    let (verb, rest) = line.split_once(' ')?;
-    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    // A name of a foreign architecture carries it: `libc6:i386`.
-    let name = name.split(':').next().unwrap_or(name).to_owned();
-    let from = rest
-        .strip_prefix('[')
-        .and_then(|rest| rest.split(']').next())
-        .map(str::to_owned);
-    match verb {
-        "Inst" => {
-            let to = rest.split_once('(')?.1.split([' ', ')']).next()?.to_owned();
-            Some(AptAction::Install { name, from, to })
-        }
-        "Remv" | "Purg" => Some(AptAction::Remove {
-            name,
-            from: from.unwrap_or_default(),
-        }),
-        _ => None,
-    }
+/// Reads the running kernel, the newest kernel, and the word for a requested reboot.
+fn reboot_state(text: &str) -> Option<RebootState> {
+    let mut lines = text.lines().map(|line| line.trim().to_owned());
+    let running_kernel = lines.next().filter(|line| !line.is_empty())?;
+    Some(RebootState {
+        running_kernel,
+        newest_kernel: lines.next()?,
+        is_requested: lines.next().as_deref() == Some("requested"),
+    })
 }

@@ -212,6 +212,13 @@ fn single(query: &ShellQuery) -> String {
             "{APT_MEMORY} apt-get --simulate --quiet=2 {APT_READ_ONLY} -o APT::Get::Show-User-Simulation-Note=false --allow-downgrades install {} 2>&1",
             list(arguments.iter().map(String::as_str))
         ),
+        ShellQuery::PackageUpdates => format!(
+            "{APT_MEMORY} apt-get --simulate --quiet=2 {APT_READ_ONLY} -o APT::Get::Show-User-Simulation-Note=false dist-upgrade"
+        ),
+        // A container has no kernel of its own, and nothing in /boot.
+        ShellQuery::RebootState => "uname -r && { uname -r; for f in /boot/vmlinuz-*; do [ ! -e \"$f\" ] || printf '%s\\n' \"${f#/boot/vmlinuz-}\"; done; } | \
+             sort -V | tail -n 1; [ ! -e /run/reboot-required ] || echo requested"
+            .into(),
         // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works
         // and when it is killed.
         // A program that works with dpkg holds one of two locks (fcntl); dpkg itself says so only

@@ -268,6 +268,8 @@ fn apt_is_asked_without_touching_its_caches() {
         ShellQuery::AptSources,
         ShellQuery::AptLists,
         ShellQuery::DpkgAudit,
+        ShellQuery::PackageUpdates,
+        ShellQuery::RebootState,
     ]);
     let simulation = answers
         .apt_simulation(&["skep-no-such-package".into()])
@@ -298,4 +300,6 @@ fn apt_is_asked_without_touching_its_caches() {
         });
     assert_eq!(lists.len(), fetched.count(), "{lists:?}");
     assert!(answers.dpkg_audit().is_ok());
+    assert!(answers.package_updates().is_ok());
+    assert!(!answers.reboot_state().unwrap().running_kernel.is_empty());
 }

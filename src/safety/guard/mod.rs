@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use self::readings::{NodeListing, Reports, nodes_of, read_reports};
 use super::autolock::AutolockForecast;
 use super::expected_members;
+use crate::inventory::Roster;
 use crate::model::{Change, Disruption, NodeEffect, Refusal};
 use crate::names::HostName;
 use crate::playbook::PreparedRun;
@@ -69,19 +70,28 @@ impl SwarmGuard {
     /// `managers`; without such a group, the expected members that the playbook makes managers.
     #[must_use]
     pub fn new(force: bool, run: &PreparedRun) -> Self {
-        let roster = run.inventory.roster();
-        let mut managers: Vec<HostName> = roster.group("managers").cloned().collect();
-        if managers.is_empty() {
+        let mut guard = Self {
+            force,
+            ..Self::of(&run.inventory.roster())
+        };
+        if guard.managers.is_empty() {
             let members = expected_members(&run.resolved).into_iter();
-            managers = members
+            guard.managers = members
                 .filter(|(_, member)| member.may_manage)
                 .map(|(name, _)| name)
                 .collect();
         }
+        guard
+    }
+
+    /// Creates a guard that refuses, for a run without a playbook. Managers are the hosts of the
+    /// group `managers`.
+    #[must_use]
+    pub fn of(roster: &Roster) -> Self {
         Self {
-            force,
-            addresses: HostAddresses::of(&roster),
-            managers,
+            force: false,
+            addresses: HostAddresses::of(roster),
+            managers: roster.group("managers").cloned().collect(),
             patience: PATIENCE,
             pause: PAUSE,
         }

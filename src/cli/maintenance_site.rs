@@ -1,0 +1,143 @@
+//! Shared parts of the verbs that maintain nodes: connections, the question, the plan of a drain, and
+//! the exit code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::run_owner;
+use super::execute::fleet;
+use super::exit_code::ExitStatus;
+use super::selection::InventorySelection;
+use crate::inventory::Inventory;
+use crate::maintenance::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
+use crate::names::HostName;
+use crate::report::{Screen, TextTable, literal};
+use crate::runner::{EventSender, Fleet};
+
+/// Time to wait for another run that disrupts the swarm.
+const LEASE_WAIT: Duration = Duration::from_secs(60);
+
+/// The inventory, the hosts and the connections of an act.
+pub(super) struct MaintenanceSite {
+    pub inventory: Arc<Inventory>,
+    pub hosts: Vec<HostName>,
+    pub fleet: Arc<Fleet>,
+    pub options: DrainOptions,
+    pub screen: Screen,
+}
+
+impl MaintenanceSite {
+    /// Connects to the hosts of an inventory, on demand.
+    ///
+    /// # Errors
+    /// If a file or a password of the command line is missing.
+    pub(super) fn new(
+        inventory: Arc<Inventory>,
+        hosts: Vec<HostName>,
+        selection: &InventorySelection,
+        screen: Screen,
+    ) -> anyhow::Result<Self> {
+        let fleet = fleet(&inventory, EventSender::silent(), &selection.login, &screen)?;
+        let options = DrainOptions {
+            purpose: DrainPurpose::Drain,
+            allow_interruption: false,
+            limit: Duration::ZERO,
+            lease_wait: LEASE_WAIT,
+            owner: run_owner(),
+            forks: selection.forks(&inventory),
+        };
+        Ok(Self {
+            inventory,
+            hosts,
+            fleet,
+            options,
+            screen,
+        })
+    }
+
+    /// Asks the operator; notes a refusal.
+    ///
+    /// # Errors
+    /// If the question panics.
+    pub(super) async fn confirm(&self, yes: bool, question: String) -> anyhow::Result<bool> {
+        if yes {
+            return Ok(true);
+        }
+        let screen = self.screen.clone();
+        let ask = move || screen.can_ask() && screen.ask(&question);
+        let confirmed = tokio::task::spawn_blocking(ask).await?;
+        if !confirmed {
+            self.screen
+                .note("Nothing was changed: not confirmed; pass --yes to skip the prompt");
+        }
+        Ok(confirmed)
+    }
+}
+
+/// Prints the error of an act, and returns its exit code.
+pub(super) fn settle(
+    outcome: anyhow::Result<ExitStatus>,
+    screen: &Screen,
+) -> anyhow::Result<ExitStatus> {
+    let error = match outcome {
+        Ok(exit) => return Ok(exit),
+        Err(error) => error.downcast::<MaintenanceError>()?,
+    };
+    screen.note(&format!("error: {}", literal(&error.to_string())));
+    Ok(match error {
+        MaintenanceError::Interrupted(_) => ExitStatus::Interrupted,
+        MaintenanceError::Unreadable { .. } => ExitStatus::Unreachable,
+        _ => ExitStatus::Failed,
+    })
+}
+
+pub(super) fn names<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
+    let names: Vec<&str> = targets
+        .into_iter()
+        .map(|target| target.host.as_str())
+        .collect();
+    names.join(", ")
+}
+
+pub(super) fn nodes(count: usize) -> String {
+    match count {
+        1 => "1 node".into(),
+        count => format!("{count} nodes"),
+    }
+}
+
+/// Returns the plan: per node, each service with tasks there, and what becomes of it.
+pub(super) fn plan_text<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -> String {
+    let mut table = TextTable::new(&["HOST", "SERVICE", "TASKS", "MOVE", "ELSEWHERE", "EFFECT"]);
+    for target in targets {
+        let host = target.host.to_string();
+        if target.impacts.is_empty() {
+            let none = || "-".to_owned();
+            table.row([
+                host,
+                none(),
+                "0".into(),
+                "0".into(),
+                none(),
+                "runs no task".into(),
+            ]);
+            continue;
+        }
+        for impact in &target.impacts {
+            let effect = match (&impact.interruption, &impact.stops) {
+                (Some(why), _) => format!("interrupted: {why}"),
+                (None, Some(why)) => format!("stops here: {why}"),
+                (None, None) => "moves".to_owned(),
+            };
+            table.row([
+                host.clone(),
+                impact.service.clone(),
+                impact.tasks.to_string(),
+                impact.moving.to_string(),
+                impact.elsewhere.to_string(),
+                effect,
+            ]);
+        }
+    }
+    table.text()
+}

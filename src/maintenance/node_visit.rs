@@ -1,0 +1,194 @@
+//! The visit of one node by a reboot or an upgrade: restarts its machine, waits until the node is
+//! back, and gives it its availability back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::assess::ServiceImpact;
+use super::drain::{restore_availability, under_lease};
+use super::reading::{SwarmReading, read_swarm};
+use super::{DrainOptions, MaintenanceError, NodeTarget};
+use crate::inventory::Inventory;
+use crate::names::HostName;
+use crate::runner::{Fleet, boot_identity, restart_machine};
+use crate::swarm::{SwarmNode, Voters};
+
+/// Time between two attempts to reach a machine that restarts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Opens new connections: those to a machine that restarts end.
+pub type Reconnect<'a> = &'a (dyn Fn() -> Result<Arc<Fleet>, String> + Sync);
+
+/// The visit of one node.
+pub(super) struct NodeVisit<'a> {
+    pub reconnect: Reconnect<'a>,
+    pub inventory: &'a Inventory,
+    pub options: &'a DrainOptions,
+    /// Time for a machine, and then for its node, to come back.
+    pub return_limit: Duration,
+    pub stop: &'a CancellationToken,
+    pub note: &'a (dyn Fn(&str) + Sync),
+}
+
+impl NodeVisit<'_> {
+    /// Visits the nodes, one after the other: workers, then managers, and the one that is the leader
+    /// at that moment last. Each visit has connections of its own, because those to a machine end
+    /// with its reboot, and the lease of the swarm. `past` is the word for a visited node.
+    ///
+    /// # Errors
+    /// The error of the first visit that fails; the later nodes were not touched.
+    pub(super) async fn each<N, T>(
+        &self,
+        nodes: impl IntoIterator<Item = (&NodeTarget, N)>,
+        past: &str,
+        act: impl AsyncFn(&Arc<Fleet>, &NodeTarget, &N) -> Result<T, MaintenanceError>,
+    ) -> Result<Vec<T>, MaintenanceError> {
+        let mut remaining: Vec<(&NodeTarget, N)> = nodes.into_iter().collect();
+        let mut outcomes = Vec::new();
+        while !remaining.is_empty() {
+            let fleet = (self.reconnect)().map_err(MaintenanceError::NoManager)?;
+            let reading = read_swarm(&fleet, self.inventory, self.options.forks).await;
+            let outcome = match reading {
+                Err(error) => Err(error),
+                Ok(reading) => {
+                    let next = reading.first_in_order(remaining.iter().map(|(target, _)| *target));
+                    let (target, node) = remaining.remove(next);
+                    if self.stop.is_cancelled() {
+                        let why = format!("{} was not {past}", target.host);
+                        Err(MaintenanceError::Interrupted(why))
+                    } else {
+                        let work = act(&fleet, target, &node);
+                        under_lease(&fleet, &target.host, self.options, self.stop, work).await
+                    }
+                }
+            };
+            fleet.close().await;
+            outcomes.push(outcome?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Restarts the machine of the node, and waits until it answers; returns the connections to it.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; the node stays drained.
+    pub(super) async fn restart(
+        &self,
+        fleet: &Fleet,
+        host: &HostName,
+    ) -> Result<Arc<Fleet>, MaintenanceError> {
+        if self.stop.is_cancelled() {
+            return Err(self.interrupted(host, "is drained, and was not rebooted"));
+        }
+        (self.note)(&format!("{host}: rebooting"));
+        let (owner, wait) = (&self.options.owner.owner, self.options.lease_wait);
+        let before = restart_machine(fleet, host, owner, wait).await;
+        let before = before.map_err(|why| MaintenanceError::Update {
+            host: host.clone(),
+            why,
+        })?;
+        self.wait_for_boot(host, &before).await
+    }
+
+    /// Waits until the machine answers after another boot; returns the connections to it.
+    async fn wait_for_boot(
+        &self,
+        host: &HostName,
+        before: &str,
+    ) -> Result<Arc<Fleet>, MaintenanceError> {
+        let begun = Instant::now();
+        let mut why = "it has not gone down yet".to_owned();
+        while begun.elapsed() < self.return_limit {
+            tokio::select! {
+                () = self.stop.cancelled() => {
+                    return Err(self.interrupted(host, "reboots, and stays drained"));
+                }
+                () = sleep(PAUSE) => {}
+            }
+            let fresh = (self.reconnect)().map_err(MaintenanceError::NoManager)?;
+            match boot_identity(&fresh, host).await {
+                Ok(now) if now != before => return Ok(fresh),
+                Ok(_) => "it has not gone down yet".clone_into(&mut why),
+                Err(error) => why = error,
+            }
+            fresh.close().await;
+        }
+        Err(self.not_back(host, why))
+    }
+
+    /// Waits until the node is what it was, gives it its availability back, and waits until the
+    /// tasks that had stopped run again. Returns the availability.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; the node stays drained, or its tasks are not back.
+    pub(super) async fn bring_back(
+        &self,
+        fleet: &Arc<Fleet>,
+        target: &NodeTarget,
+        impacts: &[ServiceImpact],
+    ) -> Result<String, MaintenanceError> {
+        let (host, begun) = (&target.host, Instant::now());
+        let mut is_restored = false;
+        let mut why = "the managers do not list it as ready".to_owned();
+        while begun.elapsed() < self.return_limit {
+            let reading = read_swarm(fleet, self.inventory, self.options.forks).await;
+            let reading = reading.and_then(|reading| {
+                let node = reading.locate(host)?;
+                if node.id == target.node.id {
+                    Ok((reading, node))
+                } else {
+                    Err(MaintenanceError::Replaced(host.clone()))
+                }
+            });
+            match reading {
+                Ok((reading, node)) if is_back(&reading, &node, target) => {
+                    if !is_restored {
+                        let managers = reading.managers_for(host);
+                        restore_availability(fleet, &managers, target).await?;
+                        (self.note)(&format!("{host}: back"));
+                        is_restored = true;
+                        continue;
+                    }
+                    let tasks_are_back =
+                        |impact: &ServiceImpact| impact.is_back(&reading.workload, &node.id);
+                    if node.availability != "active" || impacts.iter().all(tasks_are_back) {
+                        return Ok(node.availability);
+                    }
+                    "the tasks that stopped there do not run again yet".clone_into(&mut why);
+                }
+                Ok(_) => {}
+                Err(error) => why = error.to_string(),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {
+                    return Err(self.interrupted(host, "has rebooted, and is not back yet"));
+                }
+                () = sleep(PAUSE) => {}
+            }
+        }
+        Err(self.not_back(host, why))
+    }
+
+    pub(super) fn interrupted(&self, host: &HostName, state: &str) -> MaintenanceError {
+        MaintenanceError::Interrupted(format!(
+            "{host} {state}; `skep status` shows it, `skep node activate {host}` takes it back"
+        ))
+    }
+
+    fn not_back(&self, host: &HostName, why: String) -> MaintenanceError {
+        MaintenanceError::NotBack {
+            host: host.clone(),
+            limit: self.return_limit,
+            why,
+        }
+    }
+}
+
+/// Returns true if the node is ready, votes if it voted, and the swarm has a leader.
+fn is_back(reading: &SwarmReading, node: &SwarmNode, target: &NodeTarget) -> bool {
+    let votes = target.node.manager.is_none() || node.is_reachable_manager();
+    node.state == "ready" && votes && Voters::count(&reading.nodes).leader.is_some()
+}
