@@ -28,6 +28,7 @@ mod schedule;
 mod schema;
 mod selection;
 mod status;
+mod swarm;
 mod upgrade;
 mod validate;
 
@@ -85,6 +86,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     Upgrade(upgrade::UpgradeArgs),
     Node(node::NodeArgs),
+    Swarm(swarm::SwarmArgs),
     Drill(drill::DrillArgs),
     History(history::HistoryArgs),
     Schema(schema::SchemaArgs),
@@ -133,6 +135,7 @@ async fn dispatch(common: &GlobalArgs, verb: CliCommand) -> anyhow::Result<ExitS
         CliCommand::Status(args) => status::run(common, &args).await,
         CliCommand::Upgrade(args) => Box::pin(upgrade::run(common, &args)).await,
         CliCommand::Node(args) => Box::pin(node::run(common, &args)).await,
+        CliCommand::Swarm(args) => swarm::run(common, &args).await,
         CliCommand::Drill(args) => drill::run(common, &args).await,
         CliCommand::History(args) => history::run(common, &args),
         CliCommand::Schema(args) => Ok(schema::run(common, &args)),

@@ -100,6 +100,9 @@ pub enum MaintenanceError {
         /// Last reason.
         why: String,
     },
+    /// The swarm needs no recovery, or it is not certain that it does.
+    #[error("{0}; nothing was changed")]
+    NoRecovery(String),
     /// The packages of a host cannot be read.
     #[error("{host} cannot be upgraded: {why}; nothing was changed")]
     Packages {

@@ -11,6 +11,7 @@ mod node_visit;
 mod placement;
 mod reading;
 mod reboot;
+mod recovery;
 mod remove;
 mod role;
 #[cfg(test)]
@@ -24,6 +25,10 @@ pub use error::MaintenanceError;
 pub use node_visit::Reconnect;
 pub use reading::NodeTarget;
 pub use reboot::{RebootOutcome, RebootPlan, plan_reboot, reboot_nodes};
+pub use recovery::{
+    LostManager, RecoveryOptions, RecoveryOutcome, RecoveryPlan, SurvivingManager, plan_recovery,
+    recover,
+};
 pub use remove::{RemovalOutcome, RemovalPlan, RemovalTarget, plan_removal, remove_nodes};
 pub use role::{RolePlan, change_role, plan_role};
 pub use upgrade::{

@@ -212,7 +212,9 @@ async fn remove_one(
         .filter(|name| *name != host)
         .cloned()
         .collect();
-    if !has_role(&found.node, NodeRole::Worker) {
+    // A dead manager that a recovery has left out does not vote any more, and cannot be demoted.
+    let is_left_out = is_dead && found.node.manager.is_none();
+    if !has_role(&found.node, NodeRole::Worker) && !is_left_out {
         check_voters(&reading.nodes, &found, NodeRole::Worker)?;
         make_role(fleet, &others, &found, NodeRole::Worker, stop).await?;
     }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    DirectoryUsage, DockerAnswer, DockerError, DockerQuery, PackageUpdate, Query, RebootState,
-    SecretBytes, ShellQuery, StackAnswer, StackQuestion, ValueSource,
+    DirectoryUsage, DockerAnswer, DockerError, DockerQuery, PackageUpdate, Query, RaftPosition,
+    RebootState, SecretBytes, ShellQuery, StackAnswer, StackQuestion, ValueSource,
 };
 use crate::names::HostName;
 
@@ -29,6 +29,7 @@ pub enum QueryAnswer {
     DpkgAudit(Vec<String>),
     PackageUpdates(Vec<PackageUpdate>),
     RebootState(RebootState),
+    RaftPosition(Option<RaftPosition>),
     Unit(UnitState),
     User(Option<UserState>),
     Group(Option<GroupState>),
@@ -398,6 +399,8 @@ impl HostAnswers {
         package_updates() -> Vec<PackageUpdate>, Query::Shell(ShellQuery::PackageUpdates), PackageUpdates);
     accessor!(/// Returns whether a reboot is due.
         reboot_state() -> RebootState, Query::Shell(ShellQuery::RebootState), RebootState);
+    accessor!(/// Returns the last entry of the manager's Raft log, if the journal shows it.
+        raft_position() -> Option<RaftPosition>, Query::Shell(ShellQuery::RaftPosition), RaftPosition);
     accessor!(/// Returns the properties of a unit.
         unit(name: &str) -> UnitState, Query::Shell(ShellQuery::Unit(name.into())), Unit);
     accessor!(/// Returns an account, if it exists.

@@ -130,7 +130,7 @@ impl AlteredPath {
             ShellQuery::Catalogue { directory } | ShellQuery::Holding { directory } => {
                 is_within(path, directory) || is_within(directory, path)
             }
-            ShellQuery::OtherRun | ShellQuery::Sysctl(_) => false,
+            ShellQuery::OtherRun | ShellQuery::Sysctl(_) | ShellQuery::RaftPosition => false,
             ShellQuery::AptSources | ShellQuery::AptLists => within(&["/etc/apt", "/var/lib/apt"]),
             ShellQuery::Package(_)
             | ShellQuery::PackageVersions(_)

@@ -72,6 +72,9 @@ pub enum ShellQuery {
     PackageUpdates,
     /// Whether a reboot is due: a [`super::RebootState`].
     RebootState,
+    /// Last entry of the Raft log of a manager that asked for votes: a [`super::RaftPosition`], or
+    /// absence.
+    RaftPosition,
     /// Properties of one systemd unit, as `systemctl show` prints them: a [`super::UnitState`].
     Unit(String),
     /// An account of the host's user database with all its groups: a [`super::UserState`] or

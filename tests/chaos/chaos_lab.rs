@@ -128,6 +128,12 @@ impl ChaosLab {
         finish(crate::skep::command(&[&first, more].concat())).map(drop)
     }
 
+    /// Loads an image of the lab into all Engines.
+    pub fn image(&self, name: &str) {
+        interrupt::pass();
+        self.lab.image(name, &NODES);
+    }
+
     /// Runs a shell script on a node; returns its status and output.
     pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
         interrupt::pass();

@@ -36,6 +36,7 @@ mod skep;
 #[path = "../lab/test_lab.rs"]
 mod test_lab;
 mod trial;
+mod upgrades;
 mod verify;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ fn main() {
             ChaosPart::Kills => kills::run(&options, &report),
             ChaosPart::Losses => losses::run(&options, &report),
             ChaosPart::Pairs => pairs::run(&options, &report),
+            ChaosPart::Upgrades => upgrades::run(&options, &report),
         }
     }
     println!("\n{}", report.text(&options));

@@ -14,6 +14,8 @@ pub enum ChaosPart {
     Losses,
     /// Two applies at the same time, for two managers.
     Pairs,
+    /// Upgrades that are killed, or during which a node loses power.
+    Upgrades,
 }
 
 #[derive(Debug, Clone, Parser)]
@@ -33,13 +35,17 @@ pub struct ChaosOptions {
     /// Number of pairs of runs.
     #[arg(long, env = "CHAOS_PAIRS", default_value_t = 20)]
     pub pairs: u32,
+    /// Number of events that must hit a running upgrade.
+    #[arg(long, env = "CHAOS_UPGRADES", default_value_t = 20)]
+    pub upgrades: u32,
     /// Number of lab environments that are used at the same time, for every part. Default: 3 for
-    /// kills, 2 for losses, 1 for pairs.
+    /// kills, 2 for losses and upgrades, 1 for pairs.
     #[arg(long, env = "CHAOS_LANES")]
     lanes: Option<usize>,
-    /// Seconds within which kills happen, from bare nodes and from drifted ones, and losses. A
-    /// fraction of these is drawn for each trial. Default: the measured time of such an apply.
-    #[arg(long, env = "CHAOS_WINDOWS", value_delimiter = ',', value_names = ["BARE,DRIFTED,LOSSES"])]
+    /// Seconds within which kills happen, from bare nodes and from drifted ones, losses, and events
+    /// of upgrades. A fraction of these is drawn for each trial. Default: the measured time of such
+    /// a run.
+    #[arg(long, env = "CHAOS_WINDOWS", value_delimiter = ',', value_names = ["BARE,DRIFTED,LOSSES,UPGRADES"])]
     windows: Vec<f64>,
 }
 
@@ -68,13 +74,14 @@ impl ChaosOptions {
     pub fn lanes(&self, part: ChaosPart) -> usize {
         let usual = match part {
             ChaosPart::Kills => 3,
-            ChaosPart::Losses => 2,
+            ChaosPart::Losses | ChaosPart::Upgrades => 2,
             ChaosPart::Pairs => 1,
         };
         self.lanes.unwrap_or(usual).max(1)
     }
 
-    /// Returns a given window in seconds: 0 is from bare, 1 is from drifted, 2 is for losses.
+    /// Returns a given window in seconds: 0 is from bare, 1 is from drifted, 2 is for losses,
+    /// 3 is for upgrades.
     pub fn window(&self, at: usize) -> Option<f64> {
         self.windows
             .get(at)
@@ -91,6 +98,7 @@ impl fmt::Display for ChaosOptions {
                 ChaosPart::Kills => (self.kills, "kills"),
                 ChaosPart::Losses => (self.losses, "losses"),
                 ChaosPart::Pairs => (self.pairs, "pairs"),
+                ChaosPart::Upgrades => (self.upgrades, "upgrades"),
             };
             write!(
                 f,

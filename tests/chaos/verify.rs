@@ -103,6 +103,50 @@ pub fn restarted(lab: &ChaosLab, nodes: &[&str], size: &str) -> Result<(), Strin
     })
 }
 
+/// Verifies an upgrade: the packages, the Engines, the services, and that nothing is left behind.
+///
+/// # Errors
+/// If there is a problem.
+pub fn upgraded(lab: &ChaosLab, version: &str) -> Result<(), String> {
+    settled(|| {
+        let mut bad = swarm(lab)?;
+        for node in NODES {
+            let state = lab.on(node, UPGRADE_STATE)?;
+            let wanted =
+                format!("5:{version}-1~debian.13~trixie 5:{version}-1~debian.13~trixie current");
+            if state.trim() != wanted {
+                bad.push(format!("{node} has {state:?}, not {wanted:?}"));
+            }
+        }
+        let services = lab.on(
+            "docker01",
+            "docker service ls --format '{{.Name}} {{.Replicas}}' | sort | tr '\\n' ' '",
+        )?;
+        if services.trim() != "agent 4/4 web 2/2" {
+            bad.push(format!("the services are {services:?}"));
+        }
+        let leases = lab.on("docker01", "docker config ls --format '{{.Name}}'")?;
+        if !leases.trim().is_empty() {
+            bad.push(format!("the configs {leases:?} are left"));
+        }
+        Ok(bad)
+    })
+}
+
+/// Prints the versions of the Engine's packages, the complaints of dpkg, and whether the Engine that
+/// runs is the installed one.
+const UPGRADE_STATE: &str = "dpkg --audit; dpkg-query -W -f '${Version} ' docker-ce docker-ce-cli
+case $(readlink /proc/$(systemctl show -p MainPID --value docker)/exe) in *deleted*) echo old ;; /*) echo current ;; esac";
+
+/// Waits until all nodes are ready.
+///
+/// # Errors
+/// If they are not within two minutes.
+pub fn wait_for_nodes(lab: &ChaosLab) -> Result<(), String> {
+    let ready = "test \"$(docker node ls --format '{{.Status}}' | grep -c Ready)\" = 4";
+    lab.until("docker01", ready, Duration::from_secs(120))
+}
+
 fn settled(problems: impl Fn() -> Result<Vec<String>, String>) -> Result<(), String> {
     let started = Instant::now();
     loop {

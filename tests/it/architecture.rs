@@ -226,6 +226,7 @@ fn read_only_code_cannot_change_hosts() {
             "runner/apply/node_update.rs",
             "runner/apply/machine_restart.rs",
             "runner/apply/package_lists.rs",
+            "runner/apply/force_cluster.rs",
         ],
         &["Permit::grant"],
     );

@@ -52,6 +52,7 @@ mod skep;
 mod small_image;
 mod stack;
 mod sudo;
+mod swarm_recovery;
 mod test_lab;
 mod trace;
 mod untrusted_input;

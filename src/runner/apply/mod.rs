@@ -9,6 +9,7 @@ mod compare;
 mod converge;
 mod deploy;
 mod failed_hosts;
+mod force_cluster;
 mod host_work;
 mod image;
 mod lease_manager;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use force_cluster::force_new_cluster;
 pub use machine_restart::{boot_identity, restart_machine};
 pub use node_update::{leave_swarm, remove_node, update_node};
 pub use package_lists::refresh_package_lists;

@@ -44,7 +44,7 @@ pub async fn update_node(
 }
 
 /// Reason why an update failed.
-enum NodeUpdateError {
+pub(super) enum NodeUpdateError {
     /// The swarm refused it; another manager would do the same.
     Refused(String),
     /// This manager did not answer for the swarm.
@@ -87,7 +87,7 @@ async fn update_through(
 }
 
 /// Sends one request to a host's Engine. An update of an old version has the status 409.
-async fn call(
+pub(super) async fn call(
     fleet: &Fleet,
     name: &HostName,
     method: &str,
@@ -109,7 +109,7 @@ async fn call(
     }
 }
 
-fn message(status: u16, answer: &Value) -> String {
+pub(super) fn message(status: u16, answer: &Value) -> String {
     let said = answer.get("message").and_then(Value::as_str);
     said.map_or_else(|| format!("status {status}"), |said| said.trim().to_owned())
 }

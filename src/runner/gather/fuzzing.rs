@@ -31,6 +31,7 @@ fn queries() -> BTreeSet<ShellQuery> {
         ShellQuery::DpkgAudit,
         ShellQuery::PackageUpdates,
         ShellQuery::RebootState,
+        ShellQuery::RaftPosition,
         ShellQuery::Unit(text("u.service")),
         ShellQuery::Unit(text("v.service")),
         ShellQuery::User(text("ann")),

@@ -8,7 +8,7 @@ use super::script::ScriptSection;
 use super::{facts, parse_packages};
 use crate::model::{
     AptSourceFile, DirectoryUsage, GroupState, HostAnswers, PackageState, ProbeError, Query,
-    QueryAnswer, RebootState, ShellQuery, TaggedImage, UnitState, UserState,
+    QueryAnswer, RaftPosition, RebootState, ShellQuery, TaggedImage, UnitState, UserState,
 };
 use crate::runner::gather::output::SectionOutput;
 
@@ -167,6 +167,7 @@ fn single(query: &ShellQuery, frame: &SectionOutput) -> Result<QueryAnswer, Prob
         ShellQuery::RebootState => QueryAnswer::RebootState(
             reboot_state(&text).ok_or_else(|| failed(&format!("{query:?}"), frame))?,
         ),
+        ShellQuery::RaftPosition => QueryAnswer::RaftPosition(RaftPosition::parse(&text)),
         ShellQuery::Catalogue { .. } => QueryAnswer::Catalogue(Some(tagged(&text))),
         ShellQuery::User(_) => QueryAnswer::User(user(&text)),
         ShellQuery::Group(_) => QueryAnswer::Group(group(&text)),

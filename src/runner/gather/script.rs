@@ -219,6 +219,11 @@ fn single(query: &ShellQuery) -> String {
         ShellQuery::RebootState => "uname -r && { uname -r; for f in /boot/vmlinuz-*; do [ ! -e \"$f\" ] || printf '%s\\n' \"${f#/boot/vmlinuz-}\"; done; } | \
              sort -V | tail -n 1; [ ! -e /run/reboot-required ] || echo requested"
             .into(),
+        // A manager without a leader asks for votes every few seconds. Of the lines about votes, only
+        // this one has the position of the manager itself.
+        ShellQuery::RaftPosition => "journalctl --unit=docker --output=cat --no-pager --lines=5000 --quiet | \
+             grep -E '\\] sent Msg(Pre)?Vote request' | tail -n 1"
+            .into(),
         // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works
         // and when it is killed.
         // A program that works with dpkg holds one of two locks (fcntl); dpkg itself says so only
