@@ -32,6 +32,8 @@ pub enum DrainPurpose {
     Reboot,
     /// The machine is upgraded: it gets its availability back.
     Upgrade,
+    /// The state of the swarm is copied: the node gets its availability back.
+    Backup,
 }
 
 impl DrainPurpose {
@@ -41,6 +43,7 @@ impl DrainPurpose {
             Self::Drain => "drain",
             Self::Reboot => "reboot",
             Self::Upgrade => "upgrade",
+            Self::Backup => "backup",
         }
     }
 }
@@ -290,7 +293,11 @@ pub(super) async fn restore_availability(
 
 /// Returns true if the label of a drain names a run that gives the node its availability back.
 pub(super) fn is_passing(drained_by: &str) -> bool {
-    let passing = [DrainPurpose::Reboot, DrainPurpose::Upgrade];
+    let passing = [
+        DrainPurpose::Reboot,
+        DrainPurpose::Upgrade,
+        DrainPurpose::Backup,
+    ];
     passing
         .iter()
         .any(|purpose| drained_by.ends_with(purpose.word()))

@@ -100,6 +100,9 @@ pub enum MaintenanceError {
         /// Last reason.
         why: String,
     },
+    /// The backup cannot be restored onto the host.
+    #[error("{0}; nothing was changed")]
+    NoRestore(String),
     /// The swarm needs no recovery, or it is not certain that it does.
     #[error("{0}; nothing was changed")]
     NoRecovery(String),

@@ -4,6 +4,7 @@
 //! reads the swarm. Arguments, questions and output belong to the command line.
 
 mod assess;
+mod backup;
 mod drain;
 mod drain_watch;
 mod error;
@@ -20,6 +21,10 @@ mod upgrade;
 mod workload;
 
 pub use assess::ServiceImpact;
+pub use backup::{
+    BackupManifest, BackupPlan, ManifestNode, RestoreOptions, RestoreOutcome, SwarmBackup,
+    check_restore, create_backup, plan_backup, restore_backup,
+};
 pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, activate, drain, plan_drain};
 pub use error::MaintenanceError;
 pub use node_visit::Reconnect;

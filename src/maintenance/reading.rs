@@ -252,6 +252,14 @@ impl SwarmReading {
             .map_or(0, |(index, _)| index)
     }
 
+    /// Returns the folder of a host's Docker data, if its Engine answers.
+    pub(super) fn root_folder(&self, host: &HostName) -> Option<&str> {
+        let mut engines = self.engines.iter();
+        let (_, status) = engines.find(|(name, _)| name == host)?;
+        let folder = status.info().map(|info| info.root_folder.as_str())?;
+        (!folder.is_empty()).then_some(folder)
+    }
+
     /// Returns a label of a node.
     pub(super) fn label(&self, node_id: &str, name: &str) -> Option<&str> {
         let node = self.nodes.iter().find(|node| node.id == node_id)?;

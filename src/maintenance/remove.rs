@@ -138,7 +138,7 @@ fn find(reading: &SwarmReading, host: &HostName) -> Result<(NodeTarget, bool), M
 }
 
 /// Returns the names of the local volumes of a host; empty if they cannot be read.
-async fn local_volumes(fleet: &Arc<Fleet>, host: &HostName) -> Vec<String> {
+pub(super) async fn local_volumes(fleet: &Arc<Fleet>, host: &HostName) -> Vec<String> {
     let answer = fleet.get(host, "/volumes").await;
     let volumes = answer.ok().and_then(|body| body.get("Volumes"));
     let listed = volumes.and_then(Value::as_array).into_iter().flatten();

@@ -22,7 +22,7 @@ pub use host_lock::{HostLock, LOOK_AT_LOCK, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{ForgetResult, HostKeyListener, KnownHosts, LearnedHostKey, forget};
 pub use network::{SshNetwork, connect_with};
-pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
+pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, encrypt_for, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
 
 use tokio_util::sync::CancellationToken;

@@ -20,7 +20,7 @@ const SERVICES: &str = "docker service create --quiet --no-resolve-image --name 
 docker service create --quiet --no-resolve-image --name agent --mode global --stop-grace-period 1s busybox:lab sleep 100000";
 
 pub fn run(options: &ChaosOptions, report: &ChaosReport) {
-    let mut labs = match labs("upgrades", options.lanes(ChaosPart::Upgrades)) {
+    let mut labs = match labs("up", options.lanes(ChaosPart::Upgrades)) {
         Ok(labs) => labs,
         Err(error) => return report.violation(format!("upgrades: {error}")),
     };

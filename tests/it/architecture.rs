@@ -227,6 +227,7 @@ fn read_only_code_cannot_change_hosts() {
             "runner/apply/machine_restart.rs",
             "runner/apply/package_lists.rs",
             "runner/apply/force_cluster.rs",
+            "runner/apply/raft_archive.rs",
         ],
         &["Permit::grant"],
     );

@@ -30,6 +30,12 @@ impl RenamedSite {
         )
         .exits(0);
         lab.image("busybox", &NODES);
+        let inventory = Self::renamed_inventory(&lab);
+        Self { lab, inventory }
+    }
+
+    /// Writes the inventory with other names, and with the present keys of the machines.
+    pub fn renamed_inventory(lab: &TestLab) -> String {
         let names = ["amber", "beryl", "coral", "diamond", "emerald"];
         let hosts: Vec<String> = NODES
             .iter()
@@ -49,8 +55,7 @@ impl RenamedSite {
             .into_iter()
             .zip(hosts.iter().map(String::as_str))
             .collect();
-        let inventory = lab.inventory_of("renamed.toml", "", &hosts);
-        Self { lab, inventory }
+        lab.inventory_of("renamed.toml", "", &hosts)
     }
 
     /// Runs `skep node` with these arguments.

@@ -1,6 +1,8 @@
 //! `skep swarm`: work on the swarm as a whole.
 
+mod backup;
 mod recover;
+mod restore;
 
 use clap::{Args, Subcommand};
 
@@ -16,6 +18,10 @@ pub(super) struct SwarmArgs {
 
 #[derive(Debug, Subcommand)]
 enum SwarmCommand {
+    /// Copy the state of the swarm from a manager into an encrypted file
+    Backup(backup::BackupArgs),
+    /// Make a machine the manager of the swarm of a backup
+    Restore(restore::RestoreArgs),
     /// Start the swarm anew with what one manager knows, after the loss of the majority
     Recover(recover::RecoverArgs),
 }
@@ -26,6 +32,8 @@ enum SwarmCommand {
 /// Configuration errors, and an act that is refused, not confirmed, or fails.
 pub(super) async fn run(common: &GlobalArgs, args: &SwarmArgs) -> anyhow::Result<ExitStatus> {
     match &args.act {
+        SwarmCommand::Backup(args) => Box::pin(backup::backup_swarm(common, args)).await,
+        SwarmCommand::Restore(args) => restore::restore_swarm(common, args).await,
         SwarmCommand::Recover(args) => recover::recover_swarm(common, args).await,
     }
 }

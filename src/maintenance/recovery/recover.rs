@@ -94,6 +94,7 @@ pub async fn plan_recovery(
     let made = plan(&read, &addresses, options.from.as_ref(), &options.given_up);
     let made = made.map_err(MaintenanceError::NoRecovery)?;
     check_silence(fleet, &made).await?;
+    check_lock(fleet, &made).await?;
     Ok(made)
 }
 
@@ -166,6 +167,37 @@ async fn check_silence(fleet: &Fleet, plan: &RecoveryPlan) -> Result<(), Mainten
         }
     }
     Ok(())
+}
+
+/// Checks that the swarm is not autolocked. Docker Engine would forget the key when it starts the
+/// swarm anew, and the manager would not come back. Without a leader, the API does not tell; the
+/// private key of the node does, because it is encrypted then.
+async fn check_lock(fleet: &Fleet, plan: &RecoveryPlan) -> Result<(), MaintenanceError> {
+    let host = &plan.chosen.host;
+    let root = fleet.get(host, "/info").await;
+    let root = root
+        .ok()
+        .and_then(|info| info.get("DockerRootDir")?.as_str().map(str::to_owned));
+    let root = root.unwrap_or_else(|| "/var/lib/docker".into());
+    let key = crate::base::sh_quote(&format!("{root}/swarm/certificates/swarm-node.key"));
+    let script = format!("grep -q 'BEGIN ENCRYPTED' {key}");
+    let test = ShellQuery::Test {
+        script: script.clone(),
+    };
+    let answers = ask(fleet, host, test).await;
+    let status = answers.and_then(|answers| {
+        answers
+            .test(&script)
+            .copied()
+            .map_err(|error| error.to_string())
+    });
+    let why = match status {
+        Ok(1) => return Ok(()),
+        Ok(0) => "the swarm is autolocked, and Docker Engine cannot start an autolocked swarm anew; bring lost managers back and unlock them".to_owned(),
+        Ok(status) => format!("the private key of its node cannot be read (status {status})"),
+        Err(why) => why,
+    };
+    Err(MaintenanceError::NoRecovery(format!("{host}: {why}")))
 }
 
 /// Starts the swarm anew on the chosen manager, and waits until the other managers that run have

@@ -24,6 +24,7 @@ mod package_lists;
 mod perform;
 mod permit;
 mod play_stage;
+mod raft_archive;
 mod record_baseline;
 mod run;
 mod step_error;
@@ -43,6 +44,7 @@ pub use machine_restart::{boot_identity, restart_machine};
 pub use node_update::{leave_swarm, remove_node, update_node};
 pub use package_lists::refresh_package_lists;
 pub(super) use permit::Permit;
+pub use raft_archive::{read_raft_archive, write_raft_archive};
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};
 

@@ -18,7 +18,7 @@ use self::approvals::HostKeyApprovals;
 use self::passphrases::UnlockedKeys;
 use super::TransportError;
 use crate::inventory::SshTarget;
-pub use value::read_value;
+pub use value::{encrypt_for, read_value};
 
 /// Prompt for secrets. The command line provides an implementation that uses the terminal.
 #[async_trait]

@@ -48,6 +48,25 @@ async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<Secre
     output(age, "age", ciphertext).await.map(SecretBytes::new)
 }
 
+/// Encrypts bytes for recipients of age(1): `age1...`, or public keys of SSH.
+///
+/// # Errors
+/// The reason and the next step to try.
+pub async fn encrypt_for(recipients: &[String], plaintext: &[u8]) -> Result<Vec<u8>, String> {
+    let is_key = |key: &&String| key.starts_with("age1") || key.starts_with("ssh-");
+    if let Some(bad) = recipients.iter().find(|key| !is_key(key)) {
+        return Err(format!(
+            "{bad:?} is no recipient of age; try: age-keygen -o identity.txt, and the line `public key` of its output"
+        ));
+    }
+    let mut age = Command::from(child_command("age"));
+    age.arg("--encrypt");
+    for recipient in recipients {
+        age.arg("--recipient").arg(recipient);
+    }
+    output(age, "age", plaintext).await
+}
+
 async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec<u8>, String> {
     command
         .kill_on_drop(true)
