@@ -1,5 +1,5 @@
-//! Shared parts of the verbs that maintain nodes: connections, the question, the plan of a drain, and
-//! the exit code.
+//! Shared parts of the verbs that maintain nodes: connections, the question, the plan of a drain,
+//! and the exit code.
 
 use std::sync::Arc;
 use std::time::Duration;

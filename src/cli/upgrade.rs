@@ -1,5 +1,5 @@
-//! `skep upgrade`: arguments, the plan, the question, output and exit code. The upgrade itself is in
-//! `crate::maintenance`.
+//! `skep upgrade`: arguments, the plan, the question, output and exit code. The upgrade itself is
+//! in `crate::maintenance`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -38,7 +38,8 @@ pub enum MaintenanceError {
     NoManager(String),
     /// Services would be interrupted.
     #[error(
-        "draining {host} interrupts {}; add replicas on other nodes first, or accept the interruption with --allow-interruption",
+        "draining {host} interrupts {}; add replicas on other nodes first, or spread the tasks with `docker service update --force` if \
+         other nodes are free, or accept the interruption with --allow-interruption",
         .services.join(", ")
     )]
     Interruption {

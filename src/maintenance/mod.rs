@@ -1,5 +1,5 @@
-//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot, upgrade and
-//! remove.
+//! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot, upgrade
+//! and remove.
 //! `workload`, `placement`, `assess` and `drain_watch` decide over data without I/O, and `reading`
 //! reads the swarm. Arguments, questions and output belong to the command line.
 

@@ -34,9 +34,10 @@ pub(super) struct NodeVisit<'a> {
 }
 
 impl NodeVisit<'_> {
-    /// Visits the nodes, one after the other: workers, then managers, and the one that is the leader
-    /// at that moment last. Each visit has connections of its own, because those to a machine end
-    /// with its reboot, and the lease of the swarm. `past` is the word for a visited node.
+    /// Visits the nodes, one after the other: workers, then managers, and the one that is the
+    /// leader at that moment last. Each visit has connections of its own, because those to a
+    /// machine end with its reboot, and the lease of the swarm. `past` is the word for a visited
+    /// node.
     ///
     /// # Errors
     /// The error of the first visit that fails; the later nodes were not touched.

@@ -11,7 +11,8 @@ pub struct RaftPosition {
 }
 
 impl RaftPosition {
-    /// Reads a line of dockerd's journal: `... [logterm: 2, index: 31] sent MsgVote request to ...`.
+    /// Reads a line of dockerd's journal: `... [logterm: 2, index: 31] sent MsgVote request to
+    /// ...`.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.split_once("[logterm: ")?;

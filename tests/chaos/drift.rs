@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::chaos_lab::{ChaosLab, MANAGERS, NODES, WORKER};
 use crate::random::RandomStream;
 
+/// Time for the swarm to accept a change of a node: its version changes with every change of its
+/// state, and a leader may have just been lost.
+const NODE_LIMIT: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DriftKind {
     Settings,
@@ -104,7 +108,7 @@ fn change(lab: &ChaosLab, kind: DriftKind, random: &mut RandomStream) -> Result<
             let script = format!(
                 "docker node update --label-add chaos=z {node} && docker node update --label-rm name {node}"
             );
-            lab.on("docker01", &script)?;
+            lab.until("docker01", &script, NODE_LIMIT)?;
             Ok(format!("labels of {node}"))
         }
         DriftKind::Package => on(
@@ -117,11 +121,13 @@ fn change(lab: &ChaosLab, kind: DriftKind, random: &mut RandomStream) -> Result<
             Ok(format!("{WORKER} left"))
         }
         DriftKind::Demoted => {
-            lab.on(other, &format!("docker node demote {manager}"))?;
+            let script = format!("docker node demote {manager}");
+            lab.until(other, &script, NODE_LIMIT)?;
             Ok(format!("{manager} demoted"))
         }
         DriftKind::Promoted => {
-            lab.on("docker01", &format!("docker node promote {WORKER}"))?;
+            let script = format!("docker node promote {WORKER}");
+            lab.until("docker01", &script, NODE_LIMIT)?;
             Ok(format!("{WORKER} promoted"))
         }
     }

@@ -133,8 +133,8 @@ pub fn upgraded(lab: &ChaosLab, version: &str) -> Result<(), String> {
     })
 }
 
-/// Prints the versions of the Engine's packages, the complaints of dpkg, and whether the Engine that
-/// runs is the installed one.
+/// Prints the versions of the Engine's packages, the complaints of dpkg, and whether the Engine
+/// that runs is the installed one.
 const UPGRADE_STATE: &str = "dpkg --audit; dpkg-query -W -f '${Version} ' docker-ce docker-ce-cli
 case $(readlink /proc/$(systemctl show -p MainPID --value docker)/exe) in *deleted*) echo old ;; /*) echo current ;; esac";
 

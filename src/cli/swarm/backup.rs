@@ -1,5 +1,5 @@
-//! `skep swarm backup`: arguments, the plan, the question, the file and the exit code. The backup itself
-//! is in `crate::maintenance`.
+//! `skep swarm backup`: arguments, the plan, the question, the file and the exit code. The backup
+//! itself is in `crate::maintenance`.
 
 use std::path::PathBuf;
 use std::sync::Arc;

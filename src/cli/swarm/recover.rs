@@ -1,5 +1,5 @@
-//! `skep swarm recover`: arguments, the plan, the question, output and exit code. The recovery itself
-//! is in `crate::maintenance`.
+//! `skep swarm recover`: arguments, the plan, the question, output and exit code. The recovery
+//! itself is in `crate::maintenance`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `skep swarm restore`: arguments, the question, output and exit code. The restoration itself is in
-//! `crate::maintenance`.
+//! `skep swarm restore`: arguments, the question, output and exit code. The restoration itself is
+//! in `crate::maintenance`.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Makes a backup: drains a manager that is not the leader, stops its Engine, copies the state of the
-//! swarm, and takes the node back.
+//! Makes a backup: drains a manager that is not the leader, stops its Engine, copies the state of
+//! the swarm, and takes the node back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Backup of a swarm: the state of one manager with a manifest, encrypted; and its restoration onto a
-//! new machine.
+//! Backup of a swarm: the state of one manager with a manifest, encrypted; and its restoration onto
+//! a new machine.
 
 mod archive;
 mod create;

@@ -1,5 +1,5 @@
-//! Restores a backup onto a machine with Docker Engine that is in no swarm: its Engine gets the state
-//! of the swarm, and starts the swarm anew as the only manager.
+//! Restores a backup onto a machine with Docker Engine that is in no swarm: its Engine gets the
+//! state of the swarm, and starts the swarm anew as the only manager.
 
 use std::sync::Arc;
 use std::time::Duration;

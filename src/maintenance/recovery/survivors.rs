@@ -85,8 +85,8 @@ pub struct RecoveryPlan {
     pub notes: Vec<String>,
 }
 
-/// Returns the hosts whose word about the managers counts. A compromised worker may say that it is a
-/// manager: if the inventory has managers, another host counts only if one of them knows it as a
+/// Returns the hosts whose word about the managers counts. A compromised worker may say that it is
+/// a manager: if the inventory has managers, another host counts only if one of them knows it as a
 /// manager, or the operator chose it.
 pub(super) fn trusted(
     infos: Vec<(HostName, DockerStatus)>,

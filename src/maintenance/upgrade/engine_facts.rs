@@ -1,5 +1,5 @@
-//! Facts about versions of Docker Engine: mixes that do not work together, changes of behaviour, and
-//! fixes. The table is in the binary, has a date, and a file can replace it.
+//! Facts about versions of Docker Engine: mixes that do not work together, changes of behaviour,
+//! and fixes. The table is in the binary, has a date, and a file can replace it.
 
 use serde::Deserialize;
 

@@ -6,8 +6,8 @@ use crate::kinds::package::VersionPattern;
 use crate::model::{PackageUpdate, RebootState};
 use crate::names::HostName;
 
-/// Packages of Docker Engine: those of Docker, of Debian and of Ubuntu. Names that carry the version
-/// of the Engine itself come first.
+/// Packages of Docker Engine: those of Docker, of Debian and of Ubuntu. Names that carry the
+/// version of the Engine itself come first.
 pub(super) const ENGINE_PACKAGES: &[&str] = &[
     "docker-ce",
     "docker-ce-cli",

@@ -1,5 +1,5 @@
-//! Reads the packages of all hosts. An upgrade needs all of them before it changes the first one, so
-//! a host that cannot be read ends it.
+//! Reads the packages of all hosts. An upgrade needs all of them before it changes the first one,
+//! so a host that cannot be read ends it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,9 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::engine_facts::{EngineFacts, RequiredConsent};
 use super::engine_version::EngineVersion;
@@ -24,6 +26,11 @@ use crate::model::PackageUpdate;
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::{DockerReader as _, Fleet};
+
+/// Time for an Engine to start that was stopped by the step of a run that was killed.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Time between two readings meanwhile.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// Name of the consent to a new major version.
 const MAJOR: &str = "major";
@@ -130,7 +137,10 @@ pub async fn plan_upgrade(
     facts: &EngineFacts,
     options: &DrainOptions,
 ) -> Result<UpgradePlan, MaintenanceError> {
-    let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+    // The lock of each host waits for the step of a run that was killed. Its last act may be the
+    // start of the Engine, which is waited for, too.
+    let packages = read_packages(fleet, work, hosts, request, options).await?;
+    let reading = read_started_engines(fleet, inventory, hosts, options.forks).await?;
     let mut targets = Vec::new();
     for host in hosts {
         let node = reading.locate(host)?;
@@ -140,7 +150,6 @@ pub async fn plan_upgrade(
             node,
         });
     }
-    let packages = read_packages(fleet, work, hosts, request, options).await?;
     let chosen = choose(&packages).map_err(MaintenanceError::NoVersion)?;
     let is_encrypted = has_encrypted_network(fleet, &reading).await?;
     let mut plan = UpgradePlan {
@@ -183,6 +192,27 @@ pub async fn plan_upgrade(
         plan.nodes.push(node);
     }
     Ok(plan)
+}
+
+/// Reads the swarm, and again for a short time while the Engine of a host starts.
+async fn read_started_engines(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    hosts: &[HostName],
+    forks: usize,
+) -> Result<SwarmReading, MaintenanceError> {
+    let begun = Instant::now();
+    loop {
+        let reading = read_settled_swarm(fleet, inventory, forks).await?;
+        let is_silent = |host| {
+            let located = reading.locate(host);
+            matches!(located, Err(MaintenanceError::Unreadable { .. }))
+        };
+        if !hosts.iter().any(is_silent) || begun.elapsed() >= START_LIMIT {
+            return Ok(reading);
+        }
+        sleep(START_PAUSE).await;
+    }
 }
 
 /// Returns the packages whose version is another one than the chosen one.

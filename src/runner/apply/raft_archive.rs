@@ -32,8 +32,8 @@ cat "$folder/raft.tar.gz"
 "#;
 
 /// Puts an archive from standard input into the place of the present folder. $1 is the folder of
-/// Docker's data, $2 the SHA-256 digest of the archive. If it cannot be unpacked, the present folder
-/// comes back.
+/// Docker's data, $2 the SHA-256 digest of the archive. If it cannot be unpacked, the present
+/// folder comes back.
 const WRITE: &str = r#"
 trap '' HUP PIPE
 only_root "$1"

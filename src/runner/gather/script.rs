@@ -219,8 +219,8 @@ fn single(query: &ShellQuery) -> String {
         ShellQuery::RebootState => "uname -r && { uname -r; for f in /boot/vmlinuz-*; do [ ! -e \"$f\" ] || printf '%s\\n' \"${f#/boot/vmlinuz-}\"; done; } | \
              sort -V | tail -n 1; [ ! -e /run/reboot-required ] || echo requested"
             .into(),
-        // A manager without a leader asks for votes every few seconds. Of the lines about votes, only
-        // this one has the position of the manager itself.
+        // A manager without a leader asks for votes every few seconds. Of the lines about votes,
+        // only this one has the position of the manager itself.
         ShellQuery::RaftPosition => "journalctl --unit=docker --output=cat --no-pager --lines=5000 --quiet | \
              grep -E '\\] sent Msg(Pre)?Vote request' | tail -n 1"
             .into(),
