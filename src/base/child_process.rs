@@ -9,7 +9,11 @@ pub const SECRET_VARIABLES: &[&str] = &[
     "SKEP_SSH_PASSWORD",
     "SKEP_BECOME_PASSWORD",
     "SKEP_KEY_PASSPHRASE",
+    UNLOCK_KEY,
 ];
+
+/// Environment variable with the unlock key of a swarm.
+pub const UNLOCK_KEY: &str = "SKEP_UNLOCK_KEY";
 
 /// Returns a command that runs a program with skep's environment, without the variables that hold
 /// secrets.

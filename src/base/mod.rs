@@ -12,7 +12,7 @@ mod token_value;
 mod url_credentials;
 mod whole_file;
 
-pub use child_process::{SECRET_VARIABLES, child_command};
+pub use child_process::{SECRET_VARIABLES, UNLOCK_KEY, child_command};
 pub use glob::{GlobUnit, glob_matches};
 pub use hex::hex;
 pub use safe_paths::{path_script, path_walk, script_without_comments};

@@ -144,9 +144,18 @@ pub(super) fn fleet(
     screen: &Screen,
 ) -> anyhow::Result<Arc<Fleet>> {
     let connector = SshConnector::new(inventory, login, screen)?;
-    Ok(Arc::new(Fleet::new(
-        Arc::new(connector),
+    Ok(fleet_through(&Arc::new(connector), inventory, events))
+}
+
+/// Returns the hosts of an inventory, to be reached through a connector that exists already.
+pub(super) fn fleet_through(
+    connector: &Arc<SshConnector>,
+    inventory: &Inventory,
+    events: EventSender,
+) -> Arc<Fleet> {
+    Arc::new(Fleet::new(
+        connector.clone(),
         inventory.hosts().map(|(name, _)| name.clone()),
         events,
-    )))
+    ))
 }

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
+
 use super::apply::run_owner;
-use super::execute::fleet;
+use super::connect::SshConnector;
+use super::execute::fleet_through;
 use super::exit_code::ExitStatus;
 use super::selection::InventorySelection;
 use crate::inventory::Inventory;
@@ -24,6 +27,28 @@ pub(super) struct MaintenanceSite {
     pub fleet: Arc<Fleet>,
     pub options: DrainOptions,
     pub screen: Screen,
+    connector: Arc<SshConnector>,
+}
+
+/// Options of every verb that drains nodes.
+#[derive(Debug, Args)]
+pub(super) struct DrainLimits {
+    /// Go on although services are interrupted
+    #[arg(long)]
+    pub allow_interruption: bool,
+    /// Time for the tasks of one node to leave it; after it, the node gets its availability back
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// Options of every verb that drains nodes, stops something there, and takes them back.
+#[derive(Debug, Args)]
+pub(super) struct VisitLimits {
+    #[command(flatten)]
+    pub drain: DrainLimits,
+    /// Time for a machine, and then for its node, to come back
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub return_timeout: Duration,
 }
 
 impl MaintenanceSite {
@@ -37,7 +62,9 @@ impl MaintenanceSite {
         selection: &InventorySelection,
         screen: Screen,
     ) -> anyhow::Result<Self> {
-        let fleet = fleet(&inventory, EventSender::silent(), &selection.login, &screen)?;
+        let connector = SshConnector::new(&inventory, &selection.login, &screen)?;
+        let connector = Arc::new(connector);
+        let fleet = fleet_through(&connector, &inventory, EventSender::silent());
         let options = DrainOptions {
             purpose: DrainPurpose::Drain,
             allow_interruption: false,
@@ -52,7 +79,21 @@ impl MaintenanceSite {
             fleet,
             options,
             screen,
+            connector,
         })
+    }
+
+    /// Takes the limits of the drains from the command line.
+    pub(super) fn limit(mut self, limits: &DrainLimits) -> Self {
+        self.options.allow_interruption = limits.allow_interruption;
+        self.options.limit = limits.timeout;
+        self
+    }
+
+    /// Returns new connections: those to a machine that restarts end. Passwords are not asked again,
+    /// and a host key that this run has learned stays a learned one.
+    pub(super) fn connect(&self) -> Arc<Fleet> {
+        fleet_through(&self.connector, &self.inventory, EventSender::silent())
     }
 
     /// Asks the operator; notes a refusal.
@@ -127,6 +168,7 @@ pub(super) fn plan_text<'a>(targets: impl IntoIterator<Item = &'a NodeTarget>) -
             let effect = match (&impact.interruption, &impact.stops) {
                 (Some(why), _) => format!("interrupted: {why}"),
                 (None, Some(why)) => format!("stops here: {why}"),
+                (None, None) if impact.spread_first => "is spread first, then moves".to_owned(),
                 (None, None) => "moves".to_owned(),
             };
             table.row([

@@ -24,6 +24,7 @@ mod ping;
 mod plan;
 mod process_hardening;
 mod query_hosts;
+mod rebalance;
 mod schedule;
 mod schema;
 mod selection;
@@ -85,6 +86,7 @@ enum CliCommand {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Upgrade(upgrade::UpgradeArgs),
+    Rebalance(rebalance::RebalanceArgs),
     Node(node::NodeArgs),
     Swarm(swarm::SwarmArgs),
     Drill(drill::DrillArgs),
@@ -134,6 +136,7 @@ async fn dispatch(common: &GlobalArgs, verb: CliCommand) -> anyhow::Result<ExitS
         CliCommand::Apply(args) => apply::run(common, &args).await,
         CliCommand::Status(args) => status::run(common, &args).await,
         CliCommand::Upgrade(args) => Box::pin(upgrade::run(common, &args)).await,
+        CliCommand::Rebalance(args) => Box::pin(rebalance::run(common, &args)).await,
         CliCommand::Node(args) => Box::pin(node::run(common, &args)).await,
         CliCommand::Swarm(args) => swarm::run(common, &args).await,
         CliCommand::Drill(args) => drill::run(common, &args).await,

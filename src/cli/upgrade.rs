@@ -10,19 +10,17 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::GlobalArgs;
-use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
-use super::maintenance_site::{MaintenanceSite, nodes, plan_text, settle};
+use super::maintenance_site::{MaintenanceSite, VisitLimits, nodes, plan_text, settle};
 use super::selection::RunSelection;
 use crate::kinds::package::VersionPattern;
 use crate::maintenance::{
-    EngineFacts, NodeUpgrade, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest,
-    plan_upgrade, upgrade_nodes,
+    EngineFacts, NodeUpgrade, NodeVisit, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan,
+    UpgradeRequest, plan_upgrade, upgrade_nodes,
 };
 use crate::playbook::ResolvedPlaybook;
 use crate::report::{Screen, TextTable, literal};
-use crate::runner::EventSender;
 
 /// Bring Docker Engine, and the operating system if wanted, to new versions: one node after the
 /// other, drained before and taken back after.
@@ -51,15 +49,8 @@ pub(super) struct UpgradeArgs {
     /// Upgrade one node, and ask before the others
     #[arg(long)]
     canary: bool,
-    /// Upgrade although services are interrupted
-    #[arg(long)]
-    allow_interruption: bool,
-    /// Time for the tasks of one node to leave it; after it, the node gets its availability back
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
-    timeout: Duration,
-    /// Time for a machine, and then for its node, to come back
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
-    return_timeout: Duration,
+    #[command(flatten)]
+    limits: VisitLimits,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -117,9 +108,8 @@ pub(super) async fn run(common: &GlobalArgs, args: &UpgradeArgs) -> anyhow::Resu
     let loaded = args.selection.prepare(&screen)?;
     let (inventory, work) = (loaded.inventory, Arc::new(loaded.resolved));
     let selection = &args.selection.inventory;
-    let mut site = MaintenanceSite::new(inventory, work.hosts(), selection, screen)?;
-    site.options.allow_interruption = args.allow_interruption;
-    site.options.limit = args.timeout;
+    let site = MaintenanceSite::new(inventory, work.hosts(), selection, screen)?;
+    let site = site.limit(&args.limits.drain);
     let outcome = upgrade(common, args, &facts, &work, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -151,7 +141,7 @@ async fn upgrade(
         screen.result(&upgrade_text(&plan, &facts.date));
     }
     note_unneeded(&plan, &request.accepted, screen);
-    plan.check(&request, args.allow_interruption)?;
+    plan.check(&request, args.limits.drain.allow_interruption)?;
     if plan.nodes.is_empty() {
         let (outcomes, none) = (Vec::new(), Duration::ZERO);
         print_outcomes(common, screen, &outcomes, none);
@@ -163,17 +153,17 @@ async fn upgrade(
     }
     let stop = stop_on_interrupt();
     let note = |line: &str| screen.note(&literal(line));
-    let login = &args.selection.inventory.login;
-    let reconnect = || {
-        let events = EventSender::silent();
-        fleet(&site.inventory, events, login, screen).map_err(|error| error.to_string())
-    };
+    let reconnect = || site.connect();
     let act = async |plan: &UpgradePlan| {
-        let (inventory, options, limit) = (&site.inventory, &site.options, args.return_timeout);
-        upgrade_nodes(
-            &reconnect, inventory, plan, &request, options, limit, &stop, &note,
-        )
-        .await
+        let visit = NodeVisit {
+            reconnect: &reconnect,
+            inventory: &site.inventory,
+            options: site.options.clone(),
+            return_limit: args.limits.return_timeout,
+            stop: &stop,
+            note: &note,
+        };
+        upgrade_nodes(visit, plan, &request).await
     };
     let mut outcomes = Vec::new();
     let mut rest = plan;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::balance::{obstacle, surplus};
 use super::placement::place;
 use super::workload::{ServiceMode, SwarmWorkload, WorkloadService};
 
@@ -23,6 +24,9 @@ pub struct ServiceImpact {
     pub stops: Option<String>,
     /// Reason why the service is interrupted; `None` if it is not.
     pub interruption: Option<String>,
+    /// True if all running tasks are on the node, and some of them are started elsewhere before the
+    /// drain.
+    pub spread_first: bool,
     /// Number of tasks that must run on other nodes before the drain is complete.
     #[serde(skip)]
     pub(super) needed: usize,
@@ -99,6 +103,7 @@ pub(super) fn assess_begun(workload: &SwarmWorkload, node_id: &str) -> Vec<Servi
             elsewhere: running,
             stops: None,
             interruption: None,
+            spread_first: false,
             needed: needed.count(),
             service_id: service.id.clone(),
             monitor: service.monitor,
@@ -148,7 +153,16 @@ fn impact(
             }
         }
     }
-    let interruption = if service.mode == ServiceMode::Job || running_on(true) == 0 {
+    let replicas = match service.mode {
+        ServiceMode::Replicated(replicas) => replicas,
+        ServiceMode::Global | ServiceMode::Job => 0,
+    };
+    let spread_first = elsewhere == 0
+        && running_on(true) > 1
+        && surplus(workload, service, excluded) > 0
+        && obstacle(workload, service, replicas).is_none();
+    let interruption = if spread_first || service.mode == ServiceMode::Job || running_on(true) == 0
+    {
         None
     } else if moving > 0 && !service.local_volumes.is_empty() {
         Some(format!(
@@ -163,13 +177,7 @@ fn impact(
     } else {
         None
     };
-    let needed = match service.mode {
-        ServiceMode::Replicated(replicas) => {
-            let replicas = usize::try_from(replicas).unwrap_or(usize::MAX);
-            (elsewhere + moving).min(replicas)
-        }
-        ServiceMode::Global | ServiceMode::Job => 0,
-    };
+    let most = usize::try_from(replicas).unwrap_or(usize::MAX);
     Some(ServiceImpact {
         service: service.name.clone(),
         tasks: here.len(),
@@ -177,7 +185,8 @@ fn impact(
         elsewhere,
         stops,
         interruption,
-        needed,
+        spread_first,
+        needed: (elsewhere + moving).min(most),
         service_id: service.id.clone(),
         monitor: service.monitor,
     })

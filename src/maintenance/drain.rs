@@ -8,18 +8,17 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::assess::{ServiceImpact, assess, assess_begun};
+use super::assess::{ServiceImpact, assess_begun};
+use super::availability::{mark_drained, restore, set_specification};
+use super::balance::balance;
 use super::drain_watch::{DrainProgress, progress, settling_time};
-use super::reading::{SwarmReading, read_first, read_settled_swarm, read_swarm};
+use super::reading::{SwarmReading, read_first, read_settled_swarm};
+use super::rebalance::rebalance_service;
 use super::{MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, take_swarm_lease, update_node};
+use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, take_swarm_lease};
 
-/// Label of a node that skep drained: the run that did it.
-pub(super) const DRAINED_BY: &str = "skep.drained-by";
-/// Label of a node that skep drained: its availability before.
-const DRAINED_FROM: &str = "skep.drained-from";
 /// Time between two readings of the tasks.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,7 +37,7 @@ pub enum DrainPurpose {
 
 impl DrainPurpose {
     /// Returns the last word of the label that names the run.
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Drain => "drain",
             Self::Reboot => "reboot",
@@ -126,13 +125,9 @@ pub async fn plan_drain(
     let nodes = hosts.iter().map(|host| reading.locate(host));
     let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
     let all: Vec<String> = nodes.iter().map(|node| node.id.clone()).collect();
-    let targets = hosts.iter().zip(nodes).map(|(host, node)| NodeTarget {
-        host: host.clone(),
-        impacts: assess(&reading.workload, &node.id, &all),
-        node,
-    });
+    let targets = hosts.iter().map(|host| reading.target(host, &all));
     Ok(DrainPlan {
-        targets: SwarmReading::in_order(targets.collect()),
+        targets: SwarmReading::in_order(targets.collect::<Result<_, _>>()?),
     })
 }
 
@@ -203,34 +198,35 @@ pub(super) async fn drain_node(
     let (host, begun) = (&planned.host, Instant::now());
     // The swarm may have changed during the question, and by the drains before this one.
     let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
-    let node = reading.locate(host)?;
-    if node.id != planned.node.id {
+    let mut target = reading.target(host, &[])?;
+    if target.node.id != planned.node.id {
         return Err(MaintenanceError::Replaced(host.clone()));
     }
-    let was_drained = node.availability == "drain";
-    let target = NodeTarget {
-        host: host.clone(),
-        impacts: if was_drained {
-            assess_begun(&reading.workload, &node.id)
-        } else {
-            assess(&reading.workload, &node.id, &[])
-        },
-        node,
-    };
-    if !was_drained && !options.allow_interruption {
-        check_interruption(&target)?;
-    }
+    let was_drained = target.node.availability == "drain";
     let managers = reading.managers_for(host);
+    if was_drained {
+        target.impacts = assess_begun(&reading.workload, &target.node.id);
+    } else {
+        if !options.allow_interruption {
+            check_interruption(&target)?;
+        }
+        if target.impacts.iter().any(|impact| impact.spread_first) {
+            spread(fleet, &managers, &reading, &target, options, stop, note).await?;
+            let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+            target = reading.target(host, &[])?;
+            let left = target.impacts.iter().filter(|impact| impact.spread_first);
+            let left: Vec<String> = left.map(|impact| impact.service.clone()).collect();
+            if !options.allow_interruption && !left.is_empty() {
+                let (host, services) = (host.clone(), left);
+                return Err(MaintenanceError::Interruption { host, services });
+            }
+        }
+    }
     if !was_drained {
         let purpose = options.purpose.word();
         let by = format!("{} {} {purpose}", options.owner.owner, now());
-        let edit = |spec: &mut Value| {
-            let before = spec["Availability"].clone();
-            spec["Labels"][DRAINED_FROM] = before;
-            spec["Labels"][DRAINED_BY] = by.as_str().into();
-            spec["Availability"] = "drain".into();
-        };
-        set(fleet, &managers, &target, edit).await?;
+        let edit = |spec: &mut Value| mark_drained(spec, &by);
+        set_specification(fleet, &managers, &target, edit).await?;
     }
     let waited = wait_until_drained(fleet, &managers, &target, options.limit, stop, note).await;
     match waited {
@@ -249,7 +245,7 @@ pub(super) async fn drain_node(
             let fate = if was_drained {
                 "it stays drained, as it was before".to_owned()
             } else {
-                match set(fleet, &managers, &target, restore).await {
+                match set_specification(fleet, &managers, &target, restore).await {
                     Ok(()) => format!("it is {} again, as before", target.node.availability),
                     Err(error) => format!("it stays drained, because {error}"),
                 }
@@ -264,56 +260,25 @@ pub(super) async fn drain_node(
     }
 }
 
-/// Puts the previous availability back, and removes the labels of skep.
-fn restore(spec: &mut Value) {
-    let Some(labels) = spec["Labels"].as_object_mut() else {
-        return;
-    };
-    labels.remove(DRAINED_BY);
-    if let Some(before) = labels.remove(DRAINED_FROM) {
-        spec["Availability"] = before;
+/// Starts tasks on other nodes for the services that have all their tasks on the node.
+async fn spread(
+    fleet: &Arc<Fleet>,
+    managers: &[HostName],
+    reading: &SwarmReading,
+    target: &NodeTarget,
+    options: &DrainOptions,
+    stop: &CancellationToken,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<(), MaintenanceError> {
+    let services = target.impacts.iter().filter(|impact| impact.spread_first);
+    for impact in services {
+        let service = reading.workload.service(&impact.service_id);
+        let Some(service) = service.and_then(|service| balance(&reading.workload, service)) else {
+            continue;
+        };
+        rebalance_service(fleet, managers, &service, options.limit, stop, note).await?;
     }
-}
-
-/// Gives the node the availability back that it had before a reboot or an upgrade. A node that
-/// somebody drained before stays drained.
-pub(super) async fn restore_availability(
-    fleet: &Fleet,
-    managers: &[HostName],
-    target: &NodeTarget,
-) -> Result<(), MaintenanceError> {
-    let edit = |spec: &mut Value| {
-        let by = spec["Labels"][DRAINED_BY].as_str().unwrap_or_default();
-        if is_passing(by) {
-            restore(spec);
-        }
-    };
-    set(fleet, managers, target, edit).await
-}
-
-/// Returns true if the label of a drain names a run that gives the node its availability back.
-pub(super) fn is_passing(drained_by: &str) -> bool {
-    let passing = [
-        DrainPurpose::Reboot,
-        DrainPurpose::Upgrade,
-        DrainPurpose::Backup,
-    ];
-    passing
-        .iter()
-        .any(|purpose| drained_by.ends_with(purpose.word()))
-}
-
-async fn set(
-    fleet: &Fleet,
-    managers: &[HostName],
-    target: &NodeTarget,
-    edit: impl Fn(&mut Value) + Sync,
-) -> Result<(), MaintenanceError> {
-    let updated = update_node(fleet, managers, &target.node.id, edit).await;
-    updated.map_err(|why| MaintenanceError::Update {
-        host: target.host.clone(),
-        why,
-    })
+    Ok(())
 }
 
 fn now() -> String {
@@ -380,48 +345,4 @@ async fn read_progress(
         Ok((_, workload)) => Ok(progress(&workload, &target.node.id, &target.impacts)),
         Err(reasons) => Err(reasons.join("; ")),
     }
-}
-
-/// Makes the nodes take tasks again, and removes the labels of a drain. Returns the hosts that were
-/// not active before.
-///
-/// # Errors
-/// [`MaintenanceError`]; the hosts before stay active.
-pub async fn activate(
-    fleet: &Arc<Fleet>,
-    inventory: &Inventory,
-    hosts: &[HostName],
-    options: &DrainOptions,
-    stop: &CancellationToken,
-) -> Result<Vec<HostName>, MaintenanceError> {
-    let Some(first) = hosts.first() else {
-        return Ok(Vec::new());
-    };
-    let work = async {
-        let reading = read_swarm(fleet, inventory, options.forks).await?;
-        let nodes = hosts.iter().map(|host| reading.locate(host));
-        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
-        let mut changed = Vec::new();
-        for (host, node) in hosts.iter().zip(nodes) {
-            if stop.is_cancelled() {
-                let why = format!("{host} was not activated");
-                return Err(MaintenanceError::Interrupted(why));
-            }
-            if node.availability != "active" {
-                changed.push(host.clone());
-            }
-            let target = NodeTarget {
-                host: host.clone(),
-                node,
-                impacts: Vec::new(),
-            };
-            let edit = |spec: &mut Value| {
-                restore(spec);
-                spec["Availability"] = "active".into();
-            };
-            set(fleet, &reading.managers_for(host), &target, edit).await?;
-        }
-        Ok(changed)
-    };
-    under_lease(fleet, first, options, stop, work).await
 }

@@ -38,8 +38,7 @@ pub enum MaintenanceError {
     NoManager(String),
     /// Services would be interrupted.
     #[error(
-        "draining {host} interrupts {}; add replicas on other nodes first, or spread the tasks with `docker service update --force` if \
-         other nodes are free, or accept the interruption with --allow-interruption",
+        "draining {host} interrupts {}; add replicas on other nodes first, or accept the interruption with --allow-interruption",
         .services.join(", ")
     )]
     Interruption {
@@ -131,6 +130,22 @@ pub enum MaintenanceError {
     NotUpgraded {
         /// The host.
         host: HostName,
+        /// Reason, in one sentence.
+        why: String,
+    },
+    /// Tokens, the certificate authority or the unlock key were not rotated.
+    #[error("{0}")]
+    Rotation(String),
+    /// The swarm has neither a service nor a stack of this name.
+    #[error(
+        "the swarm has neither a service nor a stack {0}; `docker service ls` on a manager lists the services"
+    )]
+    UnknownService(String),
+    /// A service was not changed as planned.
+    #[error("{service} was not rebalanced: {why}")]
+    Service {
+        /// Name of the service.
+        service: String,
         /// Reason, in one sentence.
         why: String,
     },

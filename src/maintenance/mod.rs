@@ -1,34 +1,43 @@
 //! Maintenance of nodes outside of a playbook: drain, activate, promote, demote, reboot, upgrade
-//! and remove.
+//! and remove, and the rebalance of services.
 //! `workload`, `placement`, `assess` and `drain_watch` decide over data without I/O, and `reading`
 //! reads the swarm. Arguments, questions and output belong to the command line.
 
 mod assess;
+mod availability;
 mod backup;
+mod balance;
 mod drain;
 mod drain_watch;
 mod error;
+mod leader_wait;
 mod node_visit;
 mod placement;
 mod reading;
+mod rebalance;
 mod reboot;
 mod recovery;
 mod remove;
 mod role;
+mod rotation;
 #[cfg(test)]
 mod tests;
+mod unlock;
 mod upgrade;
 mod workload;
 
 pub use assess::ServiceImpact;
+pub use availability::activate;
 pub use backup::{
     BackupManifest, BackupPlan, ManifestNode, RestoreOptions, RestoreOutcome, SwarmBackup,
     check_restore, create_backup, plan_backup, restore_backup,
 };
-pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, activate, drain, plan_drain};
+pub use balance::ServiceBalance;
+pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, drain, plan_drain};
 pub use error::MaintenanceError;
-pub use node_visit::Reconnect;
+pub use node_visit::{NodeVisit, Reconnect};
 pub use reading::NodeTarget;
+pub use rebalance::{RebalanceOutcome, RebalancePlan, plan_rebalance, rebalance};
 pub use reboot::{RebootOutcome, RebootPlan, plan_reboot, reboot_nodes};
 pub use recovery::{
     LostManager, RecoveryOptions, RecoveryOutcome, RecoveryPlan, SurvivingManager, plan_recovery,
@@ -36,6 +45,10 @@ pub use recovery::{
 };
 pub use remove::{RemovalOutcome, RemovalPlan, RemovalTarget, plan_removal, remove_nodes};
 pub use role::{RolePlan, change_role, plan_role};
+pub use rotation::{
+    RotatedTokens, RotationOutcome, rotate_authority, rotate_tokens, rotate_unlock_key,
+};
+pub use unlock::{UnlockOutcome, plan_unlock, unlock_managers};
 pub use upgrade::{
     EngineFacts, NodeUpgrade, OsUpdates, PackageChange, RebootRule, RequiredConsent,
     UpgradeOutcome, UpgradePlan, UpgradeRequest, plan_upgrade, upgrade_nodes,

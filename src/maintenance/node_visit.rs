@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::assess::ServiceImpact;
-use super::drain::{restore_availability, under_lease};
+use super::availability::restore_availability;
+use super::drain::{drain_node, under_lease};
 use super::reading::{SwarmReading, read_swarm};
-use super::{DrainOptions, MaintenanceError, NodeTarget};
+use super::{DrainOptions, DrainOutcome, DrainPurpose, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::{Fleet, boot_identity, restart_machine};
@@ -20,20 +21,52 @@ use crate::swarm::{SwarmNode, Voters};
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Opens new connections: those to a machine that restarts end.
-pub type Reconnect<'a> = &'a (dyn Fn() -> Result<Arc<Fleet>, String> + Sync);
+pub type Reconnect<'a> = &'a (dyn Fn() -> Arc<Fleet> + Sync);
 
-/// The visit of one node.
-pub(super) struct NodeVisit<'a> {
+/// The visit of nodes, one after the other.
+pub struct NodeVisit<'a> {
+    /// Opens the connections of each visit.
     pub reconnect: Reconnect<'a>,
+    /// The inventory.
     pub inventory: &'a Inventory,
-    pub options: &'a DrainOptions,
+    /// Options of the drains.
+    pub options: DrainOptions,
     /// Time for a machine, and then for its node, to come back.
     pub return_limit: Duration,
+    /// Interrupt of the operator.
     pub stop: &'a CancellationToken,
+    /// Gets one line of progress.
     pub note: &'a (dyn Fn(&str) + Sync),
 }
 
 impl NodeVisit<'_> {
+    /// Returns the visit for another purpose.
+    pub(super) fn with_purpose(self, purpose: DrainPurpose) -> Self {
+        let options = DrainOptions {
+            purpose,
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// Drains the node, and checks that the swarm survives its restart now. Returns the reading
+    /// after the drain.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`]; the error says whether the node is drained.
+    pub(super) async fn drain_for_restart(
+        &self,
+        fleet: &Arc<Fleet>,
+        target: &NodeTarget,
+    ) -> Result<(DrainOutcome, SwarmReading), MaintenanceError> {
+        let (inventory, options) = (self.inventory, &self.options);
+        let drained = drain_node(fleet, inventory, target, options, self.stop, self.note).await?;
+        // The drain may have taken minutes, so the voters are counted again.
+        let reading = read_swarm(fleet, inventory, options.forks).await?;
+        reading.check_restart(target)?;
+        Ok((drained, reading))
+    }
+
     /// Visits the nodes, one after the other: workers, then managers, and the one that is the
     /// leader at that moment last. Each visit has connections of its own, because those to a
     /// machine end with its reboot, and the lease of the swarm. `past` is the word for a visited
@@ -50,7 +83,7 @@ impl NodeVisit<'_> {
         let mut remaining: Vec<(&NodeTarget, N)> = nodes.into_iter().collect();
         let mut outcomes = Vec::new();
         while !remaining.is_empty() {
-            let fleet = (self.reconnect)().map_err(MaintenanceError::NoManager)?;
+            let fleet = (self.reconnect)();
             let reading = read_swarm(&fleet, self.inventory, self.options.forks).await;
             let outcome = match reading {
                 Err(error) => Err(error),
@@ -62,7 +95,7 @@ impl NodeVisit<'_> {
                         Err(MaintenanceError::Interrupted(why))
                     } else {
                         let work = act(&fleet, target, &node);
-                        under_lease(&fleet, &target.host, self.options, self.stop, work).await
+                        under_lease(&fleet, &target.host, &self.options, self.stop, work).await
                     }
                 }
             };
@@ -109,7 +142,7 @@ impl NodeVisit<'_> {
                 }
                 () = sleep(PAUSE) => {}
             }
-            let fresh = (self.reconnect)().map_err(MaintenanceError::NoManager)?;
+            let fresh = (self.reconnect)();
             match boot_identity(&fresh, host).await {
                 Ok(now) if now != before => return Ok(fresh),
                 Ok(_) => "it has not gone down yet".clone_into(&mut why),

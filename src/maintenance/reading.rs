@@ -8,13 +8,15 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::MaintenanceError;
-use super::assess::ServiceImpact;
+use super::assess::{ServiceImpact, assess};
 use super::workload::SwarmWorkload;
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::safety::read_infos;
-use crate::swarm::{DockerInfo, DockerStatus, HostAddresses, NodeClaim, SwarmNode};
+use crate::swarm::{
+    DockerInfo, DockerStatus, HostAddresses, NodeClaim, SwarmNode, VoterLoss, may_lose,
+};
 
 /// Time for tasks to start before their service is judged.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
@@ -168,6 +170,24 @@ impl SwarmReading {
         infos.any(|info| info.autolock)
     }
 
+    /// Checks that the swarm survives the restart of a node; returns a note about the voters.
+    ///
+    /// # Errors
+    /// [`MaintenanceError::Refused`].
+    pub(super) fn check_restart(
+        &self,
+        target: &NodeTarget,
+    ) -> Result<Option<String>, MaintenanceError> {
+        let loss = if self.is_autolocked() {
+            VoterLoss::Lock
+        } else {
+            VoterLoss::Restart
+        };
+        let name = target.host.as_str();
+        let allowed = may_lose(&self.nodes, &target.node.id, name, loss)?;
+        Ok(allowed.note)
+    }
+
     /// Finds the node of a host. The managers must agree with what its Engine says.
     ///
     /// # Errors
@@ -207,6 +227,24 @@ impl SwarmReading {
         });
         claim.check(node, &self.addresses, claims)?;
         Ok(node.clone())
+    }
+
+    /// Returns the node of a host, with the effect of its drain. `others` are the IDs of nodes that
+    /// are drained with it.
+    ///
+    /// # Errors
+    /// Those of [`Self::locate`].
+    pub(super) fn target(
+        &self,
+        host: &HostName,
+        others: &[String],
+    ) -> Result<NodeTarget, MaintenanceError> {
+        let node = self.locate(host)?;
+        Ok(NodeTarget {
+            host: host.clone(),
+            impacts: assess(&self.workload, &node.id, others),
+            node,
+        })
     }
 
     /// Returns the one node that is down at an address which the inventory gives to the host, and
@@ -252,12 +290,12 @@ impl SwarmReading {
             .map_or(0, |(index, _)| index)
     }
 
-    /// Returns the folder of a host's Docker data, if its Engine answers.
-    pub(super) fn root_folder(&self, host: &HostName) -> Option<&str> {
+    /// Returns the folder of a host's Docker data; the usual one if its Engine does not answer.
+    pub(super) fn data_folder(&self, host: &HostName) -> &str {
         let mut engines = self.engines.iter();
-        let (_, status) = engines.find(|(name, _)| name == host)?;
-        let folder = status.info().map(|info| info.root_folder.as_str())?;
-        (!folder.is_empty()).then_some(folder)
+        let engine = engines.find(|(name, _)| name == host);
+        let info = engine.and_then(|(_, status)| status.info());
+        info.map_or(DockerInfo::USUAL_FOLDER, DockerInfo::data_folder)
     }
 
     /// Returns a label of a node.

@@ -2,21 +2,18 @@
 //! and give it its availability back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::assess::{ServiceImpact, assess};
-use super::drain::{check_interruption, drain_node};
-use super::node_visit::{NodeVisit, Reconnect};
-use super::reading::{SwarmReading, read_settled_swarm, read_swarm};
-use super::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
+use super::assess::ServiceImpact;
+use super::drain::check_interruption;
+use super::node_visit::NodeVisit;
+use super::reading::{SwarmReading, read_settled_swarm};
+use super::{DrainPurpose, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::Fleet;
-use crate::swarm::{VoterLoss, may_lose};
 
 /// Plan of reboots: the nodes in their order, with a note about the voters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,17 +59,10 @@ pub async fn plan_reboot(
     forks: usize,
 ) -> Result<RebootPlan, MaintenanceError> {
     let reading = read_settled_swarm(fleet, inventory, forks).await?;
-    let mut targets = Vec::new();
-    for host in hosts {
-        let node = reading.locate(host)?;
-        targets.push(NodeTarget {
-            host: host.clone(),
-            impacts: assess(&reading.workload, &node.id, &[]),
-            node,
-        });
-    }
+    let targets = hosts.iter().map(|host| reading.target(host, &[]));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let targets = SwarmReading::in_order(targets).into_iter().map(|target| {
-        let note = check_restart(&reading, &target)?;
+        let note = reading.check_restart(&target)?;
         Ok((target, note))
     });
     Ok(RebootPlan {
@@ -80,47 +70,16 @@ pub async fn plan_reboot(
     })
 }
 
-/// Checks that the swarm survives the restart; returns a note about the voters.
-pub(super) fn check_restart(
-    reading: &SwarmReading,
-    target: &NodeTarget,
-) -> Result<Option<String>, MaintenanceError> {
-    let loss = if reading.is_autolocked() {
-        VoterLoss::Lock
-    } else {
-        VoterLoss::Restart
-    };
-    let allowed = may_lose(&reading.nodes, &target.node.id, target.host.as_str(), loss)?;
-    Ok(allowed.note)
-}
-
 /// Reboots the machines of a plan, one after the other. The next one begins only when the node is
-/// back, a manager is reachable again, and the tasks that stopped run again. `note` gets one line
-/// of progress.
+/// back, a manager is reachable again, and the tasks that stopped run again.
 ///
 /// # Errors
 /// [`MaintenanceError`]; the nodes before are back, and the later ones were not touched.
 pub async fn reboot_nodes(
-    reconnect: Reconnect<'_>,
-    inventory: &Inventory,
+    visit: NodeVisit<'_>,
     plan: &RebootPlan,
-    options: &DrainOptions,
-    return_limit: Duration,
-    stop: &CancellationToken,
-    note: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<RebootOutcome>, MaintenanceError> {
-    let options = DrainOptions {
-        purpose: DrainPurpose::Reboot,
-        ..options.clone()
-    };
-    let visit = NodeVisit {
-        reconnect,
-        inventory,
-        options: &options,
-        return_limit,
-        stop,
-        note,
-    };
+    let visit = visit.with_purpose(DrainPurpose::Reboot);
     let targets = plan.targets.iter().map(|(target, _)| (target, ()));
     let act = async |fleet: &Arc<Fleet>, target: &NodeTarget, (): &()| {
         reboot(&visit, fleet, target).await
@@ -134,10 +93,7 @@ async fn reboot(
     target: &NodeTarget,
 ) -> Result<RebootOutcome, MaintenanceError> {
     let (host, begun) = (&target.host, Instant::now());
-    let (inventory, options) = (visit.inventory, visit.options);
-    let drained = drain_node(fleet, inventory, target, options, visit.stop, visit.note).await?;
-    let reading = read_swarm(fleet, inventory, options.forks).await?;
-    check_restart(&reading, target)?;
+    let (drained, _) = visit.drain_for_restart(fleet, target).await?;
     let fresh = visit.restart(fleet, host).await?;
     let back = visit.bring_back(&fresh, target, &drained.services).await;
     fresh.close().await;

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::assess::{ServiceImpact, assess, assess_begun};
+use super::balance::balance;
 use super::drain_watch::{progress, settling_time};
 use super::placement::{PlacementObstacle, obstacle, place};
 use super::workload::SwarmWorkload;
@@ -346,4 +347,96 @@ fn tasks_that_are_about_to_start_are_waited_for() {
     assert!(!settling(1, &[task("web", "", 1, "pending")]));
     let global = [service("agent", json!({"Global": {}}))];
     assert!(!workload(&[node("a")], &global, &[]).is_settling());
+}
+
+#[test]
+fn tasks_on_one_node_are_spread_before_its_drain() {
+    let (mut full, nodes) = (node("b"), [node("a"), node("b")]);
+    full["Spec"]["Availability"] = json!("drain");
+    let tasks = [
+        task("two", "a", 1, "running"),
+        task("two", "a", 2, "running"),
+    ];
+    let first = |service: &Value, nodes: &[Value], without: &[String]| {
+        let impacts = assess(
+            &workload(nodes, std::slice::from_ref(service), &tasks),
+            "a",
+            without,
+        );
+        (impacts[0].spread_first, impacts[0].interruption.is_some())
+    };
+    let two = replicated("two", 2);
+    assert_eq!(first(&two, &nodes, &[]), (true, false));
+    // The other node takes no tasks, or is drained as well.
+    assert_eq!(first(&two, &[node("a"), full], &[]), (false, true));
+    assert_eq!(first(&two, &nodes, &["b".into()]), (false, true));
+    // The tasks must stay where they are.
+    let mut slots = two.clone();
+    slots["Spec"]["TaskTemplate"]["ContainerSpec"] = json!({"Env": ["ID={{.Task.Slot}}"]});
+    assert_eq!(first(&slots, &nodes, &[]), (false, true));
+}
+
+#[test]
+fn a_service_is_uneven_if_a_node_has_two_tasks_more_than_another_that_takes_one() {
+    let nodes = [node("a"), node("b"), node("c")];
+    let moving = |service: &Value, at: &[&str]| {
+        let tasks: Vec<Value> = at
+            .iter()
+            .enumerate()
+            .map(|(slot, node)| task("s", node, slot as u64, "running"))
+            .collect();
+        let workload = workload(&nodes, std::slice::from_ref(service), &tasks);
+        balance(&workload, &workload.services[0])
+            .map(|found| (found.moving, found.obstacle.is_some()))
+    };
+    let four = replicated("s", 4);
+    assert_eq!(moving(&four, &["a", "a", "b", "c"]), Some((0, false)));
+    assert_eq!(moving(&four, &["a", "a", "b", "b"]), Some((1, false)));
+    assert_eq!(moving(&four, &["a", "a", "a", "a"]), Some((2, false)));
+    assert_eq!(
+        moving(&replicated("s", 6), &["a", "a", "a", "a", "a", "b"]),
+        Some((3, false))
+    );
+    // One task cannot be uneven; a global service has its place.
+    assert_eq!(moving(&replicated("s", 1), &["a"]), None);
+    assert_eq!(moving(&service("s", json!({"Global": {}})), &["a"]), None);
+    // Only two nodes meet the constraint.
+    let mut bound = replicated("s", 3);
+    bound["Spec"]["TaskTemplate"]["Placement"]["Constraints"] = json!(["node.id != c"]);
+    assert_eq!(moving(&bound, &["a", "a", "b"]), Some((0, false)));
+    assert_eq!(moving(&bound, &["a", "a", "a"]), Some((1, false)));
+    // Uneven, and it stays.
+    let with = |pointer: &str, value: Value| {
+        let mut service = replicated("s", 2);
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        if service.pointer(parent).is_none() {
+            let (grand, name) = parent.rsplit_once('/').unwrap();
+            service.pointer_mut(grand).unwrap()[name] = json!({});
+        }
+        service.pointer_mut(parent).unwrap()[key] = value;
+        service
+    };
+    for service in [
+        with("/UpdateStatus/State", json!("paused")),
+        with("/Spec/TaskTemplate/Placement/Preferences", json!([{}])),
+        with(
+            "/Spec/TaskTemplate/ContainerSpec/Hostname",
+            json!("{{.Task.Name}}"),
+        ),
+        with(
+            "/Spec/TaskTemplate/ContainerSpec/Mounts",
+            json!([{"Type": "volume", "Source": "data"}]),
+        ),
+    ] {
+        assert_eq!(moving(&service, &["a", "a"]), Some((1, true)), "{service}");
+    }
+    assert_eq!(
+        moving(&four, &["a", "a"]),
+        Some((1, true)),
+        "two are missing"
+    );
+    // A rebalance that was killed is finished, whatever the spread is.
+    let mut begun = replicated("s", 1);
+    begun["Spec"]["Labels"] = json!({"skep.rebalanced-from": "1"});
+    assert_eq!(moving(&begun, &["a"]), Some((0, false)));
 }

@@ -5,6 +5,12 @@ use serde_json::Value;
 /// Default time for which the swarm watches a new task (`UpdateConfig.Monitor`), in nanoseconds.
 const MONITOR: u64 = 5_000_000_000;
 
+/// Label of a service to which a rebalance has added replicas: their number before.
+pub(super) const REBALANCED_FROM: &str = "skep.rebalanced-from";
+
+/// Values of a template that differ between the slots of a service.
+const SLOT_VALUES: [&str; 2] = [".Task.Slot", ".Task.Name"];
+
 /// Mode of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ServiceMode {
@@ -38,6 +44,16 @@ pub(super) struct WorkloadService {
     pub local_volumes: Vec<String>,
     /// Time for which the swarm watches a new task, in nanoseconds.
     pub monitor: u64,
+    /// Name of its stack; empty if it is in none.
+    pub stack: String,
+    /// True if placement preferences decide where its tasks run.
+    pub has_preferences: bool,
+    /// True if its tasks get names or values with the number of their slot.
+    pub uses_slots: bool,
+    /// True while an update of the service runs or is paused.
+    pub is_updating: bool,
+    /// Number of replicas before a rebalance added some, by the label of the service.
+    pub rebalanced_from: Option<u64>,
 }
 
 /// A task of a service.
@@ -131,6 +147,12 @@ fn text(value: &Value, pointer: &str) -> String {
     found.unwrap_or_default().to_owned()
 }
 
+fn label(body: &Value, name: &str) -> String {
+    let labels = body.pointer("/Spec/Labels");
+    let found = labels.and_then(|labels| labels.get(name)?.as_str());
+    found.unwrap_or_default().to_owned()
+}
+
 fn number(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
 }
@@ -181,6 +203,16 @@ fn read_service(body: &Value) -> WorkloadService {
         memory_bytes: number(template, "/Resources/Reservations/MemoryBytes"),
         local_volumes: local_volumes.collect(),
         monitor: if monitor == 0 { MONITOR } else { monitor },
+        stack: label(body, "com.docker.stack.namespace"),
+        has_preferences: list(template, "/Placement/Preferences").next().is_some(),
+        uses_slots: SLOT_VALUES
+            .iter()
+            .any(|value| template.to_string().contains(value)),
+        is_updating: matches!(
+            text(body, "/UpdateStatus/State").as_str(),
+            "updating" | "paused" | "rollback_started" | "rollback_paused"
+        ),
+        rebalanced_from: label(body, REBALANCED_FROM).parse().ok(),
     }
 }
 

@@ -24,8 +24,9 @@ mod run_plan;
 
 pub use apply::{
     LeaseError, LeaseOutcome, LeaseOwner, PlanApproval, RunOptions, SwarmLease, apply,
-    boot_identity, force_new_cluster, leave_swarm, read_raft_archive, refresh_package_lists,
-    remove_node, restart_machine, take_swarm_lease, update_node, write_raft_archive,
+    boot_identity, force_new_cluster, leave_swarm, read_raft_archive, read_unlock_key,
+    refresh_package_lists, remove_node, restart_machine, take_swarm_lease, unlock_manager,
+    update_node, update_service, update_swarm, write_raft_archive,
 };
 pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};

@@ -101,6 +101,18 @@ impl DockerInfo {
         }
     }
 
+    /// Folder of an Engine's data unless it is configured.
+    pub const USUAL_FOLDER: &str = "/var/lib/docker";
+
+    /// Returns the folder of the Engine's data; the usual one if the Engine did not say.
+    #[must_use]
+    pub fn data_folder(&self) -> &str {
+        if self.root_folder.is_empty() {
+            return Self::USUAL_FOLDER;
+        }
+        &self.root_folder
+    }
+
     /// Returns the addresses of the managers that this node knows, for messages: `10.0.0.1:2377,
     /// 10.0.0.2:2377`.
     #[must_use]

@@ -223,11 +223,9 @@ fn read_only_code_cannot_change_hosts() {
         &[
             "runner/apply/run.rs",
             "runner/apply/swarm_lease.rs",
-            "runner/apply/node_update.rs",
+            "runner/apply/swarm_update.rs",
             "runner/apply/machine_restart.rs",
-            "runner/apply/package_lists.rs",
-            "runner/apply/force_cluster.rs",
-            "runner/apply/raft_archive.rs",
+            "runner/apply/locked_host.rs",
         ],
         &["Permit::grant"],
     );

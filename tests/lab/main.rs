@@ -11,6 +11,7 @@
 )]
 
 mod address_change;
+mod age_keys;
 mod applications;
 mod bootstrap;
 mod bootstrap_variants;
@@ -52,6 +53,7 @@ mod skep;
 mod small_image;
 mod stack;
 mod sudo;
+mod swarm_keys;
 mod swarm_recovery;
 mod test_lab;
 mod trace;

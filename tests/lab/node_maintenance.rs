@@ -4,10 +4,29 @@
 use std::time::{Duration, Instant};
 
 use crate::renamed_site::{LIMIT, NODES, RenamedSite, balanced_requests, thin_samples};
+use crate::skep::skep;
 
 #[test]
-fn nodes_are_drained_and_change_roles() {
-    let site = RenamedSite::make("nodes");
+fn nodes_are_drained_and_services_rebalanced() {
+    let site = site_with_services("drains");
+    drains(&site);
+    rebalances(&site);
+    timeouts_and_interrupts(&site);
+    ends_without_a_lease(&site);
+}
+
+#[test]
+fn nodes_change_roles_reboot_and_are_removed() {
+    let site = site_with_services("nodes");
+    roles(&site);
+    reboots(&site);
+    removals(&site);
+    ends_without_a_lease(&site);
+}
+
+/// Makes a swarm with a balanced service, a global one, and one that can go nowhere.
+fn site_with_services(name: &str) -> RenamedSite {
+    let site = RenamedSite::make(name);
     site.create(
         "web",
         "--replicas 2 --constraint node.role==worker --publish mode=host,target=80,published=8080 --stop-grace-period 2s",
@@ -27,11 +46,10 @@ fn nodes_are_drained_and_change_roles() {
         "--constraint node.hostname==docker05 --mount type=volume,source=data,target=/data --stop-grace-period 1s",
         "sleep 100000",
     );
-    drains(&site);
-    timeouts_and_interrupts(&site);
-    roles(&site);
-    reboots(&site);
-    removals(&site);
+    site
+}
+
+fn ends_without_a_lease(site: &RenamedSite) {
     assert_eq!(
         site.lab.on("docker01", "docker config ls -q"),
         "",
@@ -88,6 +106,82 @@ fn drains(site: &RenamedSite) {
     let said = site.node(&["activate", "workers"]);
     said.exits(0)
         .says("0 nodes activated, 2 nodes active before");
+}
+
+fn rebalances(site: &RenamedSite) {
+    site.create(
+        "pair",
+        "--replicas 2 --constraint node.role==worker --update-monitor 2s --stop-grace-period 1s",
+        "sleep 100000",
+    );
+    let state = || {
+        let format = "{{.Spec.Mode.Replicated.Replicas}} {{.Spec.Labels}} {{.PreviousSpec.Mode.Replicated.Replicas}}";
+        let script = format!("docker service inspect -f '{format}' pair");
+        site.lab.on("docker01", &script)
+    };
+    let rebalance = ["rebalance", "pair", "-i", &site.inventory, "--yes"];
+    skep(&rebalance).exits(0).says("In sync");
+    let unite = || {
+        site.node(&["drain", "diamond"]).exits(0);
+        site.node(&["activate", "diamond"]).exits(0);
+        assert_eq!(site.runs_on("pair"), "docker05 docker05");
+    };
+    unite();
+    // Two tasks run at each moment.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (said, fewest) = std::thread::scope(|scope| {
+        let samples = scope.spawn(|| {
+            let mut fewest = usize::MAX;
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                let tasks = site.runs_on("pair");
+                fewest = fewest.min(tasks.split_whitespace().count());
+            }
+            fewest
+        });
+        let said = skep(&[&rebalance[..], &["--json"]].concat());
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        (said, samples.join().unwrap())
+    });
+    let report: serde_json::Value = serde_json::from_str(&said.exits(0).stdout).unwrap();
+    assert_eq!(report["services"][0]["moved"], 1);
+    assert_eq!(fewest, 2);
+    assert_eq!(site.runs_on("pair"), "docker04 docker05");
+    assert_eq!(state(), "2 map[] 2");
+
+    // A run that dies leaves a service that the same command finishes.
+    unite();
+    let mut child = crate::skep::command(&rebalance)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !state().contains("skep.rebalanced-from:2") {
+        assert!(begun.elapsed() < LIMIT, "{}", state());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    skep(&rebalance)
+        .exits(0)
+        .says("a rebalance before this one has added tasks; it is finished");
+    assert_eq!(site.runs_on("pair"), "docker04 docker05");
+    assert_eq!(state(), "2 map[] 2");
+
+    // All tasks are on the node that is drained.
+    unite();
+    let emerald = ["drain", "emerald", "--allow-interruption"];
+    site.node(&emerald)
+        .exits(0)
+        .says("is spread first, then moves");
+    assert_eq!(site.runs_on("pair"), "docker04 docker04");
+    site.node(&["activate", "emerald"]).exits(0);
+    site.lab.on("docker01", "docker service rm pair");
+    site.lab.until(
+        "docker01",
+        "docker service ls | grep 'database.*1/1'",
+        LIMIT,
+    );
 }
 
 fn timeouts_and_interrupts(site: &RenamedSite) {
@@ -251,8 +345,11 @@ fn removals(site: &RenamedSite) {
         .says("emerald is in no swarm");
 
     // A dead worker, and a dead manager.
-    for (node, host, managers) in [("docker04", "diamond", "3"), ("docker03", "coral", "2")] {
+    let dead = [("docker04", "diamond", "3"), ("docker03", "coral", "2")];
+    for (node, ..) in dead {
         site.lab.cut_power(node);
+    }
+    for (node, host, managers) in dead {
         site.lab.until(
             "docker01",
             &format!("docker node ls | grep '{node} *Down'"),

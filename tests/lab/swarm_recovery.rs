@@ -3,9 +3,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::age_keys::age_identity;
 use crate::renamed_site::{LIMIT, NODES, RenamedSite};
 use crate::skep::{Said, skep};
-use crate::test_lab::TestLab;
 
 /// Time for a manager to join the new swarm by itself.
 const REJOIN_LIMIT: Duration = Duration::from_secs(120);
@@ -124,22 +124,6 @@ fn a_lost_majority_is_recovered() {
     );
 }
 
-/// Makes an identity of age; returns its file and its public key.
-fn age_identity(lab: &TestLab, name: &str) -> (String, String) {
-    let file = lab.path(name);
-    let made = Command::new("age-keygen")
-        .args(["-o", &file])
-        .output()
-        .unwrap();
-    assert!(made.status.success());
-    let text = std::fs::read_to_string(&file).unwrap();
-    let key = text
-        .lines()
-        .find_map(|line| line.strip_prefix("# public key: "))
-        .unwrap();
-    (file, key.to_owned())
-}
-
 #[test]
 fn a_swarm_is_restored_from_its_backup() {
     let site = RenamedSite::make("backup");
@@ -168,7 +152,7 @@ fn a_swarm_is_restored_from_its_backup() {
     backup(&[]).exits(2).says("no recipient is given");
     backup(&["--recipient", "age1wrong"])
         .exits(2)
-        .says("the backup cannot be encrypted");
+        .says("the file cannot be encrypted");
     lab.on("docker01", "docker swarm update --autolock=true");
     backup(&["--recipient", &key])
         .exits(1)

@@ -2,14 +2,14 @@
 //! exit code. The acts themselves are in `crate::maintenance`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
+use crate::cli::maintenance_site::{DrainLimits, MaintenanceSite, names, nodes, plan_text, settle};
 use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
 use crate::maintenance::{activate, change_role, drain, plan_drain, plan_role};
 use crate::names::HostName;
@@ -34,12 +34,8 @@ pub(super) struct MaintainArgs {
 pub(super) struct DrainArgs {
     #[command(flatten)]
     pub common: MaintainArgs,
-    /// Drain although services are interrupted
-    #[arg(long)]
-    pub allow_interruption: bool,
-    /// Time for the tasks of one node to leave it; after it, the node gets its availability back
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
-    pub timeout: Duration,
+    #[command(flatten)]
+    pub limits: DrainLimits,
 }
 
 /// Loads the inventory and selects its hosts.
@@ -62,20 +58,6 @@ pub(super) fn open_site(
     MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)
 }
 
-/// Loads the inventory and selects its hosts, for an act that drains them.
-///
-/// # Errors
-/// Configuration errors.
-pub(super) fn open_for_drain(
-    common: &GlobalArgs,
-    args: &DrainArgs,
-) -> anyhow::Result<MaintenanceSite> {
-    let mut site = open_site(common, &args.common)?;
-    site.options.allow_interruption = args.allow_interruption;
-    site.options.limit = args.timeout;
-    Ok(site)
-}
-
 /// Drains nodes.
 ///
 /// # Errors
@@ -84,7 +66,7 @@ pub(super) async fn drain_nodes(
     common: &GlobalArgs,
     args: &DrainArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let site = open_for_drain(common, args)?;
+    let site = open_site(common, &args.common)?.limit(&args.limits);
     let outcome = drain_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -101,7 +83,7 @@ async fn drain_site(
     if !common.json {
         screen.result(&plan_text(&plan.targets));
     }
-    if !args.allow_interruption {
+    if !args.limits.allow_interruption {
         plan.check()?;
     }
     let question = format!("Drain {}?", names(&plan.targets));
@@ -182,7 +164,7 @@ async fn activate_site(
         count => format!(", {} active before", nodes(count)),
     };
     site.screen.result(&format!(
-        "{} activated{already}; running tasks stay where they are.\n",
+        "{} activated{already}; running tasks stay where they are, `skep rebalance` spreads them.\n",
         nodes(changed.len())
     ));
     Ok(ExitStatus::Fine)

@@ -1,28 +1,25 @@
 //! `skep node reboot`: arguments, the plan, the question, output and exit code. The reboot itself
 //! is in `crate::maintenance`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 
-use super::maintain::{DrainArgs, open_for_drain};
+use super::maintain::{MaintainArgs, open_site};
 use crate::cli::GlobalArgs;
-use crate::cli::execute::fleet;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
-use crate::maintenance::{plan_reboot, reboot_nodes};
+use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, names, nodes, plan_text, settle};
+use crate::maintenance::{NodeVisit, plan_reboot, reboot_nodes};
 use crate::report::literal;
-use crate::runner::EventSender;
 
 /// Arguments of `skep node reboot`.
 #[derive(Debug, Args)]
 pub(super) struct RebootArgs {
     #[command(flatten)]
-    drain: DrainArgs,
-    /// Time for a machine and its node to come back
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
-    return_timeout: Duration,
+    common: MaintainArgs,
+    #[command(flatten)]
+    limits: VisitLimits,
 }
 
 /// Reboots machines.
@@ -30,7 +27,7 @@ pub(super) struct RebootArgs {
 /// # Errors
 /// Configuration errors, and a reboot that is refused or fails.
 pub(super) async fn reboot(common: &GlobalArgs, args: &RebootArgs) -> anyhow::Result<ExitStatus> {
-    let site = open_for_drain(common, &args.drain)?;
+    let site = open_site(common, &args.common)?.limit(&args.limits.drain);
     let outcome = reboot_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -52,31 +49,26 @@ async fn reboot_site(
             }
         }
     }
-    if !args.drain.allow_interruption {
+    if !args.limits.drain.allow_interruption {
         plan.check()?;
     }
     let listed = names(plan.targets.iter().map(|(target, _)| target));
     let question = format!("Drain and reboot {listed}, one after the other?");
-    if !site.confirm(args.drain.common.yes, question).await? {
+    if !site.confirm(args.common.yes, question).await? {
         return Ok(ExitStatus::Failed);
     }
     let stop = stop_on_interrupt();
     let note = |line: &str| screen.note(&literal(line));
-    let login = &args.drain.common.selection.login;
-    let reconnect = || {
-        let events = EventSender::silent();
-        fleet(&site.inventory, events, login, screen).map_err(|error| error.to_string())
+    let reconnect = || site.connect();
+    let visit = NodeVisit {
+        reconnect: &reconnect,
+        inventory: &site.inventory,
+        options: site.options.clone(),
+        return_limit: args.limits.return_timeout,
+        stop: &stop,
+        note: &note,
     };
-    let outcomes = reboot_nodes(
-        &reconnect,
-        &site.inventory,
-        &plan,
-        &site.options,
-        args.return_timeout,
-        &stop,
-        &note,
-    )
-    .await?;
+    let outcomes = reboot_nodes(visit, &plan).await?;
     if common.json {
         screen.json(&serde_json::json!({ "action": "reboot", "nodes": outcomes }));
         return Ok(ExitStatus::Fine);

@@ -1,7 +1,7 @@
 //! `skep node remove`: the plan, the question, output and exit code. The removal itself is in
 //! `crate::maintenance`.
 
-use super::maintain::{DrainArgs, open_for_drain};
+use super::maintain::{DrainArgs, open_site};
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
@@ -14,7 +14,7 @@ use crate::report::literal;
 /// # Errors
 /// Configuration errors, and a removal that is refused or fails.
 pub(super) async fn remove(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<ExitStatus> {
-    let site = open_for_drain(common, args)?;
+    let site = open_site(common, &args.common)?.limit(&args.limits);
     let outcome = remove_site(common, args, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
@@ -30,7 +30,7 @@ async fn remove_site(
     if !common.json {
         screen.result(&removal_text(&plan));
     }
-    if !args.allow_interruption {
+    if !args.limits.allow_interruption {
         plan.check()?;
     }
     let listed = names(plan.targets.iter().map(|removal| &removal.target));

@@ -3,27 +3,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 
+use super::recipients::recipients;
 use crate::base::write_whole_file;
 use crate::cli::GlobalArgs;
-use crate::cli::execute::fleet;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, plan_text, settle};
-use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
-use crate::inventory::Inventory;
-use crate::maintenance::{create_backup, plan_backup};
+use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, plan_text, settle};
+use crate::cli::selection::{InventorySelection, reject};
+use crate::maintenance::{NodeVisit, create_backup, plan_backup};
 use crate::names::HostName;
 use crate::report::literal;
-use crate::runner::EventSender;
 use crate::transport::encrypt_for;
-
-/// Variable of the inventory with the recipients of backups.
-const RECIPIENTS: &str = "backup_recipients";
 
 /// Arguments of `skep swarm backup`.
 #[derive(Debug, Args)]
@@ -40,15 +35,8 @@ pub(super) struct BackupArgs {
     /// Manager to copy from, in place of one that is not the leader
     #[arg(long, value_name = "HOST")]
     from: Option<String>,
-    /// Copy although services are interrupted
-    #[arg(long)]
-    allow_interruption: bool,
-    /// Time for the tasks of the manager to leave it; after it, the node gets its availability back
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
-    timeout: Duration,
-    /// Time for the node to come back
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
-    return_timeout: Duration,
+    #[command(flatten)]
+    limits: VisitLimits,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -65,45 +53,13 @@ pub(super) async fn backup_swarm(
     let screen = common.screen();
     let loaded = args.selection.hosts(&screen);
     let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let recipients = recipients(args, &inventory, &hosts)?;
     // A wrong key is found before a manager is drained.
-    let tried = encrypt_for(&recipients, b"").await;
-    tried.map_err(|why| anyhow::anyhow!("the backup cannot be encrypted: {why}"))?;
-    let mut site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
-    site.options.allow_interruption = args.allow_interruption;
-    site.options.limit = args.timeout;
+    let recipients = recipients(&args.recipient, &inventory, &hosts).await?;
+    let site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
+    let site = site.limit(&args.limits.drain);
     let outcome = backup_site(common, args, &recipients, &site).await;
     site.fleet.close().await;
     settle(outcome, &site.screen)
-}
-
-/// Returns the recipients of the command line, or those of the inventory.
-fn recipients(
-    args: &BackupArgs,
-    inventory: &Inventory,
-    hosts: &[HostName],
-) -> anyhow::Result<Vec<String>> {
-    let mut recipients = args.recipient.clone();
-    if recipients.is_empty() {
-        let vars = hosts.first().and_then(|host| inventory.vars(host));
-        let listed = vars
-            .and_then(|vars| vars.get(RECIPIENTS))
-            .map(|value| value.node.to_json());
-        let listed = listed.as_ref().and_then(serde_json::Value::as_array);
-        let keys = listed
-            .into_iter()
-            .flatten()
-            .filter_map(serde_json::Value::as_str);
-        recipients = keys.map(str::to_owned).collect();
-    }
-    if recipients.is_empty() {
-        let why = format!(
-            "error: nobody could read the backup: no recipient is given\n  try: --recipient age1..., or {RECIPIENTS} = [\"age1...\"] in the \
-             inventory's [vars]; `age-keygen -o identity.txt` makes a key\n"
-        );
-        return Err(ConfigurationError(why).into());
-    }
-    Ok(recipients)
 }
 
 async fn backup_site(
@@ -123,7 +79,7 @@ async fn backup_site(
             screen.result(&format!("{}\n", literal(&format!("{host}: {note}"))));
         }
     }
-    if !args.allow_interruption {
+    if !args.limits.drain.allow_interruption {
         plan.check()?;
     }
     let question =
@@ -133,13 +89,16 @@ async fn backup_site(
     }
     let stop = stop_on_interrupt();
     let note = |line: &str| screen.note(&literal(line));
-    let reconnect = || {
-        let events = EventSender::silent();
-        fleet(&site.inventory, events, &args.selection.login, screen)
-            .map_err(|error| error.to_string())
+    let reconnect = || site.connect();
+    let visit = NodeVisit {
+        reconnect: &reconnect,
+        inventory: &site.inventory,
+        options: site.options.clone(),
+        return_limit: args.limits.return_timeout,
+        stop: &stop,
+        note: &note,
     };
-    let (inventory, options, limit) = (&site.inventory, &site.options, args.return_timeout);
-    let backup = create_backup(&reconnect, inventory, &plan, options, limit, &stop, &note).await?;
+    let backup = create_backup(visit, &plan).await?;
     let archive = backup.pack().map_err(anyhow::Error::msg)?;
     let sealed = encrypt_for(recipients, &archive)
         .await

@@ -1,8 +1,11 @@
 //! `skep swarm`: work on the swarm as a whole.
 
 mod backup;
+mod recipients;
 mod recover;
 mod restore;
+mod rotate;
+mod unlock;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +27,10 @@ enum SwarmCommand {
     Restore(restore::RestoreArgs),
     /// Start the swarm anew with what one manager knows, after the loss of the majority
     Recover(recover::RecoverArgs),
+    /// Make new join tokens, a new certificate authority or a new unlock key
+    Rotate(rotate::RotateArgs),
+    /// Unlock the managers of an autolocked swarm after a restart
+    Unlock(unlock::UnlockArgs),
 }
 
 /// Runs the verb.
@@ -35,5 +42,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &SwarmArgs) -> anyhow::Result
         SwarmCommand::Backup(args) => Box::pin(backup::backup_swarm(common, args)).await,
         SwarmCommand::Restore(args) => restore::restore_swarm(common, args).await,
         SwarmCommand::Recover(args) => recover::recover_swarm(common, args).await,
+        SwarmCommand::Rotate(args) => rotate::rotate(common, args).await,
+        SwarmCommand::Unlock(args) => unlock::unlock_swarm(common, args).await,
     }
 }

@@ -107,8 +107,14 @@ async fn restore_site(
     )];
     if !outcome.removed.is_empty() {
         lines.push(format!(
-            "Removed from the list, because they do not answer: {}",
+            "Removed from the list, because they are down: {}",
             outcome.removed.join(", ")
+        ));
+    }
+    if !outcome.unknown.is_empty() {
+        lines.push(format!(
+            "Still listed, because the manager does not know whether they live: {}; `skep status` shows them",
+            outcome.unknown.join(", ")
         ));
     }
     lines.push(

@@ -6,20 +6,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::archive::{BackupManifest, ManifestNode, SwarmBackup};
 use crate::inventory::Inventory;
-use crate::maintenance::assess::assess;
-use crate::maintenance::drain::{check_interruption, drain_node};
+use crate::maintenance::drain::check_interruption;
 use crate::maintenance::node_visit::NodeVisit;
 use crate::maintenance::reading::{SwarmReading, read_settled_swarm, read_swarm};
 use crate::maintenance::remove::local_volumes;
-use crate::maintenance::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, Reconnect};
+use crate::maintenance::{DrainPurpose, MaintenanceError, NodeTarget};
 use crate::model::sha256;
 use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet, read_raft_archive};
-use crate::swarm::{VoterLoss, may_lose};
 
 /// Reason for no backup of an autolocked swarm; docs/decisions/0146 has the tries.
 const AUTOLOCKED: &str = "the swarm is autolocked, and Docker Engine cannot start an autolocked swarm anew from a copy; turn autolock off \
@@ -56,19 +53,10 @@ pub async fn plan_backup(
     forks: usize,
 ) -> Result<BackupPlan, MaintenanceError> {
     let reading = read_settled_swarm(fleet, inventory, forks).await?;
-    let mut targets = Vec::new();
-    for host in reading
-        .managers
-        .iter()
-        .filter(|host| from.is_none_or(|one| one == *host))
-    {
-        let node = reading.locate(host)?;
-        targets.push(NodeTarget {
-            impacts: assess(&reading.workload, &node.id, &[]),
-            host: host.clone(),
-            node,
-        });
-    }
+    let managers = reading.managers.iter();
+    let managers = managers.filter(|host| from.is_none_or(|one| one == *host));
+    let targets = managers.map(|host| reading.target(host, &[]));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
     if reading.is_autolocked() {
         return Err(MaintenanceError::NoRestore(AUTOLOCKED.into()));
     }
@@ -80,47 +68,20 @@ pub async fn plan_backup(
         }));
     };
     Ok(BackupPlan {
-        note: check_voters(&reading, &target)?,
+        note: reading.check_restart(&target)?,
         target,
     })
 }
 
-/// Checks that the swarm survives the restart of the Engine. The key of an autolocked swarm is at
-/// hand.
-fn check_voters(
-    reading: &SwarmReading,
-    target: &NodeTarget,
-) -> Result<Option<String>, MaintenanceError> {
-    let name = target.host.as_str();
-    let allowed = may_lose(&reading.nodes, &target.node.id, name, VoterLoss::Restart)?;
-    Ok(allowed.note)
-}
-
-/// Makes the backup. `note` gets one line of progress.
+/// Makes the backup.
 ///
 /// # Errors
 /// [`MaintenanceError`]; the error says whether the node is back.
 pub async fn create_backup(
-    reconnect: Reconnect<'_>,
-    inventory: &Inventory,
+    visit: NodeVisit<'_>,
     plan: &BackupPlan,
-    options: &DrainOptions,
-    return_limit: std::time::Duration,
-    stop: &CancellationToken,
-    note: &(dyn Fn(&str) + Sync),
 ) -> Result<SwarmBackup, MaintenanceError> {
-    let options = DrainOptions {
-        purpose: DrainPurpose::Backup,
-        ..options.clone()
-    };
-    let visit = NodeVisit {
-        reconnect,
-        inventory,
-        options: &options,
-        return_limit,
-        stop,
-        note,
-    };
+    let visit = visit.with_purpose(DrainPurpose::Backup);
     let act =
         async |fleet: &Arc<Fleet>, target: &NodeTarget, (): &()| copy(&visit, fleet, target).await;
     let mut backups = visit.each([(&plan.target, ())], "copied", act).await?;
@@ -134,7 +95,7 @@ async fn copy(
     fleet: &Arc<Fleet>,
     target: &NodeTarget,
 ) -> Result<SwarmBackup, MaintenanceError> {
-    let (host, options) = (&target.host, visit.options);
+    let (host, options) = (&target.host, &visit.options);
     let failed = |why: String| MaintenanceError::Update {
         host: host.clone(),
         why,
@@ -143,27 +104,14 @@ async fn copy(
     let manifest = describe(fleet, visit.inventory, &reading, target)
         .await
         .map_err(failed)?;
-    let drained = drain_node(
-        fleet,
-        visit.inventory,
-        target,
-        options,
-        visit.stop,
-        visit.note,
-    )
-    .await?;
-    let reading = read_swarm(fleet, visit.inventory, options.forks).await?;
-    check_voters(&reading, target)?;
+    let (drained, reading) = visit.drain_for_restart(fleet, target).await?;
     if visit.stop.is_cancelled() {
         return Err(visit.interrupted(host, "is drained, and was not copied"));
     }
     (visit.note)(&format!("{host}: copying the state of the swarm"));
-    let root = reading
-        .root_folder(host)
-        .unwrap_or("/var/lib/docker")
-        .to_owned();
+    let root = reading.data_folder(host);
     let (owner, wait) = (&options.owner.owner, options.lease_wait);
-    let raft = read_raft_archive(fleet, host, &root, owner, wait).await;
+    let raft = read_raft_archive(fleet, host, root, owner, wait).await;
     // The Engine runs again in either case.
     let back = visit.bring_back(fleet, target, &drained.services).await;
     let backup = SwarmBackup::new(manifest, raft.map_err(failed)?);

@@ -11,17 +11,18 @@ use tokio_util::sync::CancellationToken;
 use super::archive::SwarmBackup;
 use crate::inventory::Inventory;
 use crate::maintenance::MaintenanceError;
+use crate::maintenance::leader_wait::wait_for_leader;
 use crate::maintenance::reading::read_first;
 use crate::names::HostName;
 use crate::runner::{
     DockerReader as _, Fleet, LeaseOwner, force_new_cluster, remove_node, write_raft_archive,
 };
 use crate::safety::read_infos;
-use crate::swarm::{DockerInfo, DockerStatus, SwarmNode, Voters};
+use crate::swarm::{DockerInfo, DockerStatus, SwarmNode};
 
 /// Time between two readings.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Time for the Engine to start with the state, and for the swarm to have a leader.
+/// Time for the Engine to start with the state.
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Time for nodes of the backup that live to answer the new manager.
 const NODES_LIMIT: Duration = Duration::from_secs(60);
@@ -46,8 +47,10 @@ pub struct RestoreOutcome {
     pub host: HostName,
     /// Names of the services that the swarm has again.
     pub services: Vec<String>,
-    /// Nodes of the backup that did not answer, and were removed from the list.
+    /// Nodes of the backup that are down, and were removed from the list.
     pub removed: Vec<String>,
+    /// Nodes of the backup whose state the manager does not know yet; they stay listed.
+    pub unknown: Vec<String>,
     /// Seconds until the swarm had a leader.
     pub seconds: f64,
 }
@@ -79,7 +82,7 @@ pub async fn check_restore(
                         "{host} is in a swarm already; choose a machine without one, or take it out with `skep node remove {host}`"
                     ));
                 }
-                root = info.root_folder;
+                info.data_folder().clone_into(&mut root);
             }
             DockerStatus::Absent if is_target => {
                 return refuse(format!(
@@ -116,8 +119,8 @@ fn is_same_swarm(info: &DockerInfo, backup: &SwarmBackup) -> bool {
             || known(&info.node_id))
 }
 
-/// Restores the backup onto the host, removes the nodes that do not answer, and returns when the
-/// swarm accepts changes. `note` gets one line of progress.
+/// Restores the backup onto the host, removes the nodes that are down, and returns when the swarm
+/// accepts changes. `note` gets one line of progress.
 ///
 /// # Errors
 /// [`MaintenanceError`]; the error says what is on the host.
@@ -142,54 +145,96 @@ pub async fn restore_backup(
     note(&format!("{host}: writing the state of the swarm"));
     let written = write_raft_archive(fleet, host, root, &backup.raft, owner, wait).await;
     written.map_err(failed)?;
-    wait_for_engine(fleet, host).await?;
+    wait_for_engine(fleet, host, stop).await?;
     note(&format!("{host}: starting the swarm anew"));
     let forced = force_new_cluster(fleet, host, &options.address, owner, wait).await;
     forced.map_err(failed)?;
-    wait_for_leader(fleet, host).await?;
+    wait_for_leader(fleet, host, stop).await?;
     let seconds = begun.elapsed().as_secs_f64();
     note(&format!(
         "{host}: leads the swarm; waiting for nodes of the backup"
     ));
-    let own = std::slice::from_ref(host);
-    let waited = Instant::now();
-    let (nodes, workload) = loop {
-        let lists = read_first(fleet, own)
-            .await
-            .map_err(|reasons| failed(reasons.join("; ")))?;
-        let is_settled = lists
-            .0
-            .iter()
-            .all(|node| ["ready", "down"].contains(&node.state.as_str()));
-        if is_settled || waited.elapsed() >= NODES_LIMIT || stop.is_cancelled() {
-            break lists;
+    let (nodes, services) = wait_for_nodes(fleet, host, stop).await?;
+    let (mut removed, mut unknown) = (Vec::new(), Vec::new());
+    for node in nodes {
+        // A node that is `unknown` may live: only a node that missed its heartbeats is `down`.
+        match node.state.as_str() {
+            "ready" => {}
+            "down" => {
+                let own = std::slice::from_ref(host);
+                let removal = remove_node(fleet, own, &node.id, true).await;
+                removal.map_err(failed)?;
+                removed.push(node.hostname);
+            }
+            _ => unknown.push(node.hostname),
         }
-        sleep(PAUSE).await;
-    };
-    let mut removed = Vec::new();
-    for node in nodes
-        .iter()
-        .filter(|node: &&SwarmNode| node.state != "ready")
-    {
-        remove_node(fleet, own, &node.id, true)
-            .await
-            .map_err(failed)?;
-        removed.push(node.hostname.clone());
     }
     Ok(RestoreOutcome {
         host: host.clone(),
-        services: workload
-            .services
-            .iter()
-            .map(|service| service.name.clone())
-            .collect(),
+        services,
         removed,
+        unknown,
         seconds,
     })
 }
 
+/// Waits until the new manager knows which nodes of the backup live, at most a minute. Returns the
+/// nodes, and the names of the services.
+async fn wait_for_nodes(
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    stop: &CancellationToken,
+) -> Result<(Vec<SwarmNode>, Vec<String>), MaintenanceError> {
+    let begun = Instant::now();
+    loop {
+        let lists = read_first(fleet, std::slice::from_ref(host)).await;
+        let is_over = begun.elapsed() >= NODES_LIMIT;
+        match lists {
+            Ok((nodes, workload)) => {
+                let mut states = nodes.iter().map(|node| node.state.as_str());
+                if is_over || states.all(|state| ["ready", "down"].contains(&state)) {
+                    let services = workload.services.into_iter();
+                    return Ok((nodes, services.map(|service| service.name).collect()));
+                }
+            }
+            Err(reasons) if is_over => {
+                return Err(MaintenanceError::Update {
+                    host: host.clone(),
+                    why: format!(
+                        "it leads the swarm of the backup, and does not list its nodes: {}",
+                        reasons.join("; ")
+                    ),
+                });
+            }
+            Err(_) => {}
+        }
+        pause(
+            host,
+            "leads the swarm of the backup; no node was removed",
+            stop,
+        )
+        .await?;
+    }
+}
+
+/// Waits until the next reading. After an interrupt, the error says what the host is now.
+async fn pause(
+    host: &HostName,
+    state: &str,
+    stop: &CancellationToken,
+) -> Result<(), MaintenanceError> {
+    tokio::select! {
+        () = stop.cancelled() => Err(MaintenanceError::Interrupted(format!("{host} {state}"))),
+        () = sleep(PAUSE) => Ok(()),
+    }
+}
+
 /// Waits until the Engine runs with the state. Without the other managers it stays `pending`.
-async fn wait_for_engine(fleet: &Arc<Fleet>, host: &HostName) -> Result<(), MaintenanceError> {
+async fn wait_for_engine(
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    stop: &CancellationToken,
+) -> Result<(), MaintenanceError> {
     let begun = Instant::now();
     loop {
         let status = DockerStatus::read(&fleet.get(host, "/info").await);
@@ -208,25 +253,8 @@ async fn wait_for_engine(fleet: &Arc<Fleet>, host: &HostName) -> Result<(), Main
                 why: format!("its Engine has the state of the swarm, and is no manager: {why}"),
             });
         }
-        sleep(PAUSE).await;
-    }
-}
-
-async fn wait_for_leader(fleet: &Arc<Fleet>, host: &HostName) -> Result<(), MaintenanceError> {
-    let begun = Instant::now();
-    loop {
-        let lists = read_first(fleet, std::slice::from_ref(host)).await;
-        let why = match lists {
-            Ok((nodes, _)) if Voters::count(&nodes).has_majority() => return Ok(()),
-            Ok(_) => "it has no majority".to_owned(),
-            Err(reasons) => reasons.join("; "),
-        };
-        if begun.elapsed() >= START_LIMIT {
-            return Err(MaintenanceError::Update {
-                host: host.clone(),
-                why: format!("the swarm was started anew there, and has no leader: {why}"),
-            });
-        }
-        sleep(PAUSE).await;
+        let state = "has the state of the swarm, and the swarm was not started; \
+            `docker swarm init --force-new-cluster` there starts it";
+        pause(host, state, stop).await?;
     }
 }

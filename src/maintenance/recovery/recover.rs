@@ -1,6 +1,5 @@
 //! Reads the managers, starts the swarm anew on one of them, and waits for the others.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +11,17 @@ use tokio_util::sync::CancellationToken;
 use super::survivors::{ManagerReport, RecoveryPlan, SurvivingManager, plan, trusted};
 use crate::inventory::Inventory;
 use crate::maintenance::MaintenanceError;
+use crate::maintenance::leader_wait::wait_for_leader;
 use crate::maintenance::reading::read_first;
-use crate::model::{HostAnswers, Query, RaftPosition, ShellQuery};
+use crate::model::{HostAnswers, RaftPosition, ShellQuery};
 use crate::names::HostName;
-use crate::runner::gather::gather;
-use crate::runner::{DockerReader as _, Fleet, LeaseOwner, ReadCache, fan_out, force_new_cluster};
+use crate::runner::gather::ask_host;
+use crate::runner::{DockerReader as _, Fleet, LeaseOwner, fan_out, force_new_cluster};
 use crate::safety::read_infos;
-use crate::swarm::{DockerStatus, HostAddresses, SwarmNode};
+use crate::swarm::{DockerInfo, DockerStatus, HostAddresses, SwarmNode};
 
 /// Time between two readings of the new swarm.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Time for the new swarm to have a leader.
-const LEADER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Options of a recovery.
 #[derive(Clone)]
@@ -93,8 +91,11 @@ pub async fn plan_recovery(
     }
     let made = plan(&read, &addresses, options.from.as_ref(), &options.given_up);
     let made = made.map_err(MaintenanceError::NoRecovery)?;
-    check_silence(fleet, &made).await?;
-    check_lock(fleet, &made).await?;
+    check_silence(fleet, &made, options.forks).await?;
+    let chosen = read.iter().find(|report| report.host == made.chosen.host);
+    let info = chosen.and_then(|report| report.status.info());
+    let root = info.map_or(DockerInfo::USUAL_FOLDER, DockerInfo::data_folder);
+    check_lock(fleet, &made, root).await?;
     Ok(made)
 }
 
@@ -105,7 +106,7 @@ async fn report(fleet: &Fleet, host: HostName, status: DockerStatus) -> ManagerR
     if is_manager {
         let (listed, answers) = tokio::join!(
             fleet.get(&host, "/nodes"),
-            ask(fleet, &host, ShellQuery::RaftPosition)
+            ask_host(fleet, &host, [ShellQuery::RaftPosition])
         );
         nodes = listed
             .ok()
@@ -125,46 +126,53 @@ fn position_of(answers: &HostAnswers) -> Option<RaftPosition> {
     answers.raft_position().ok().copied().flatten()
 }
 
-async fn ask(fleet: &Fleet, host: &HostName, query: ShellQuery) -> Result<HostAnswers, String> {
-    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let queries = BTreeSet::from([Query::Shell(query)]);
-    let answers = gather(fleet, &ReadCache::default(), &connected, &queries).await;
-    answers.map_err(|error| error.to_string())
+/// Returns the exit status of a read-only script.
+async fn test_status(fleet: &Fleet, host: &HostName, script: String) -> Result<i32, String> {
+    let test = ShellQuery::Test {
+        script: script.clone(),
+    };
+    let answers = ask_host(fleet, host, [test]).await?;
+    let status = answers.test(&script).copied();
+    status.map_err(|error| error.to_string())
 }
 
-/// Checks that no manager which counts as lost accepts a connection of one that runs.
-async fn check_silence(fleet: &Fleet, plan: &RecoveryPlan) -> Result<(), MaintenanceError> {
+/// Checks that no manager which counts as lost accepts a connection of one that runs. All pairs are
+/// tried at once: each of them takes seconds.
+async fn check_silence(
+    fleet: &Arc<Fleet>,
+    plan: &RecoveryPlan,
+    forks: usize,
+) -> Result<(), MaintenanceError> {
+    let mut pairs = Vec::new();
     for survivor in plan.others.iter().chain([&plan.chosen]) {
-        for manager in &plan.lost {
-            let Ok(address) = manager.address.parse::<SocketAddr>() else {
-                continue;
-            };
+        for lost in &plan.lost {
+            if let Ok(address) = lost.address.parse::<SocketAddr>() {
+                pairs.push((survivor.host.clone(), lost.name(), address));
+            }
+        }
+    }
+    let tries = fan_out(pairs.clone(), forks, |(host, _, address)| {
+        let fleet = fleet.clone();
+        async move {
             let script = format!(
                 "command -v bash >/dev/null || exit 9; timeout 3 bash -c '</dev/tcp/{}/{}'",
                 address.ip(),
                 address.port()
             );
-            let test = ShellQuery::Test {
-                script: script.clone(),
-            };
-            let answers = ask(fleet, &survivor.host, test).await;
-            let status = answers.and_then(|answers| {
-                answers
-                    .test(&script)
-                    .copied()
-                    .map_err(|error| error.to_string())
-            });
-            let why = match status {
-                Ok(0) => format!(
-                    "{} accepts connections of {}, so it is not lost: log in there and look at `systemctl status docker`",
-                    manager.name(),
-                    survivor.host
-                ),
-                Ok(_) => continue,
-                Err(why) => format!("{}: {why}", survivor.host),
-            };
-            return Err(MaintenanceError::NoRecovery(why));
+            test_status(&fleet, &host, script).await
         }
+    })
+    .await;
+    for ((host, lost, _), status) in pairs.into_iter().zip(tries) {
+        let why = match status.unwrap_or_else(|panic| Err(panic.why(&host))) {
+            Ok(0) => format!(
+                "{lost} accepts connections of {host}, so it is not lost: log in there and look at `systemctl status docker`"
+            ),
+            Ok(9) => format!("{host} has no bash, so skep cannot try whether it reaches {lost}"),
+            Ok(_) => continue,
+            Err(why) => format!("{host}: {why}"),
+        };
+        return Err(MaintenanceError::NoRecovery(why));
     }
     Ok(())
 }
@@ -172,25 +180,14 @@ async fn check_silence(fleet: &Fleet, plan: &RecoveryPlan) -> Result<(), Mainten
 /// Checks that the swarm is not autolocked. Docker Engine would forget the key when it starts the
 /// swarm anew, and the manager would not come back. Without a leader, the API does not tell; the
 /// private key of the node does, because it is encrypted then.
-async fn check_lock(fleet: &Fleet, plan: &RecoveryPlan) -> Result<(), MaintenanceError> {
+async fn check_lock(
+    fleet: &Fleet,
+    plan: &RecoveryPlan,
+    root: &str,
+) -> Result<(), MaintenanceError> {
     let host = &plan.chosen.host;
-    let root = fleet.get(host, "/info").await;
-    let root = root
-        .ok()
-        .and_then(|info| info.get("DockerRootDir")?.as_str().map(str::to_owned));
-    let root = root.unwrap_or_else(|| "/var/lib/docker".into());
     let key = crate::base::sh_quote(&format!("{root}/swarm/certificates/swarm-node.key"));
-    let script = format!("grep -q 'BEGIN ENCRYPTED' {key}");
-    let test = ShellQuery::Test {
-        script: script.clone(),
-    };
-    let answers = ask(fleet, host, test).await;
-    let status = answers.and_then(|answers| {
-        answers
-            .test(&script)
-            .copied()
-            .map_err(|error| error.to_string())
-    });
+    let status = test_status(fleet, host, format!("grep -q 'BEGIN ENCRYPTED' {key}")).await;
     let why = match status {
         Ok(1) => return Ok(()),
         Ok(0) => "the swarm is autolocked, and Docker Engine cannot start an autolocked swarm anew; bring lost managers back and unlock them".to_owned(),
@@ -223,7 +220,7 @@ pub async fn recover(
         host: chosen.host.clone(),
         why,
     })?;
-    wait_for_leader(fleet, chosen, stop).await?;
+    wait_for_leader(fleet, &chosen.host, stop).await?;
     let seconds_to_leader = begun.elapsed().as_secs_f64();
     note(&format!("{}: leads the swarm", chosen.host));
     let mut told = 0;
@@ -262,39 +259,6 @@ pub async fn recover(
             () = stop.cancelled() => {
                 return Err(MaintenanceError::Interrupted(format!(
                     "{} leads the swarm, and the wait for the other managers ended; they join by themselves, `skep status` shows them",
-                    chosen.host
-                )));
-            }
-            () = sleep(PAUSE) => {}
-        }
-    }
-}
-
-async fn wait_for_leader(
-    fleet: &Arc<Fleet>,
-    chosen: &SurvivingManager,
-    stop: &CancellationToken,
-) -> Result<(), MaintenanceError> {
-    let begun = Instant::now();
-    loop {
-        let why = match read_nodes(fleet, &chosen.host).await {
-            Ok(nodes) if crate::swarm::Voters::count(&nodes).has_majority() => return Ok(()),
-            Ok(_) => "it has no majority".to_owned(),
-            Err(why) => why,
-        };
-        if begun.elapsed() >= LEADER_LIMIT {
-            return Err(MaintenanceError::Update {
-                host: chosen.host.clone(),
-                why: format!(
-                    "the swarm was started anew there, and has no leader after {}: {why}",
-                    humantime::format_duration(LEADER_LIMIT)
-                ),
-            });
-        }
-        tokio::select! {
-            () = stop.cancelled() => {
-                return Err(MaintenanceError::Interrupted(format!(
-                    "the swarm was started anew on {}; `skep status` shows it",
                     chosen.host
                 )));
             }

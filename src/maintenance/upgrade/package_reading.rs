@@ -8,11 +8,11 @@ use super::host_packages::{ENGINE_PACKAGES, FleetPackages, HostPackages, has_eng
 use super::{OsUpdates, UpgradeRequest};
 use crate::kinds::package::{PackageResource, VersionPattern};
 use crate::maintenance::{DrainOptions, MaintenanceError};
-use crate::model::{HostAnswers, HostFacts, Query, ResourceKind as _, ShellQuery};
+use crate::model::{HostFacts, ResourceKind as _, ShellQuery};
 use crate::names::HostName;
 use crate::playbook::{ResolvedPlaybook, ResourceBinding};
-use crate::runner::gather::gather;
-use crate::runner::{Fleet, ReadCache, fan_out, refresh_package_lists};
+use crate::runner::gather::ask_host;
+use crate::runner::{Fleet, fan_out, refresh_package_lists};
 
 /// Fetches the package lists of the hosts, and reads their packages.
 ///
@@ -63,7 +63,7 @@ async fn read_host(
     if request.os != OsUpdates::None {
         queries.insert(ShellQuery::PackageUpdates);
     }
-    let answers = ask(fleet, host, queries).await?;
+    let answers = ask_host(fleet, host, queries).await?;
     let mut packages = HostPackages {
         reboot: known(answers.reboot_state())?.clone(),
         wanted: wanted(work, host, known(answers.facts())?, request)?,
@@ -88,7 +88,7 @@ async fn read_host(
     }
     let installed = packages.installed.keys();
     let queries = installed.map(|name| ShellQuery::PackageVersions(name.clone()));
-    let offers = ask(fleet, host, queries.collect()).await?;
+    let offers = ask_host(fleet, host, queries).await?;
     for name in packages.installed.keys() {
         let versions = known(offers.package_versions(name))?.clone();
         packages.offered.insert(name.clone(), versions);
@@ -104,19 +104,8 @@ pub(super) async fn reboot_reason(
     fleet: &Fleet,
     host: &HostName,
 ) -> Result<Option<String>, String> {
-    let answers = ask(fleet, host, BTreeSet::from([ShellQuery::RebootState])).await?;
+    let answers = ask_host(fleet, host, [ShellQuery::RebootState]).await?;
     Ok(known(answers.reboot_state())?.reason())
-}
-
-async fn ask(
-    fleet: &Fleet,
-    host: &HostName,
-    queries: BTreeSet<ShellQuery>,
-) -> Result<HostAnswers, String> {
-    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let queries = queries.into_iter().map(Query::Shell).collect();
-    let answers = gather(fleet, &ReadCache::default(), &connected, &queries).await;
-    answers.map_err(|error| error.to_string())
 }
 
 fn known<T>(answer: Result<T, impl std::fmt::Display>) -> Result<T, String> {

@@ -17,10 +17,9 @@ use super::version_choice::choose;
 use super::{RebootRule, UpgradeRequest};
 use crate::inventory::Inventory;
 use crate::kinds::package::compare_versions;
-use crate::maintenance::assess::assess;
-use crate::maintenance::drain::{DRAINED_BY, check_interruption, is_passing};
+use crate::maintenance::availability::{DRAINED_BY, is_passing};
+use crate::maintenance::drain::check_interruption;
 use crate::maintenance::reading::{SwarmReading, read_settled_swarm};
-use crate::maintenance::reboot::check_restart;
 use crate::maintenance::{DrainOptions, MaintenanceError, NodeTarget};
 use crate::model::PackageUpdate;
 use crate::names::HostName;
@@ -141,15 +140,8 @@ pub async fn plan_upgrade(
     // start of the Engine, which is waited for, too.
     let packages = read_packages(fleet, work, hosts, request, options).await?;
     let reading = read_started_engines(fleet, inventory, hosts, options.forks).await?;
-    let mut targets = Vec::new();
-    for host in hosts {
-        let node = reading.locate(host)?;
-        targets.push(NodeTarget {
-            host: host.clone(),
-            impacts: assess(&reading.workload, &node.id, &[]),
-            node,
-        });
-    }
+    let targets = hosts.iter().map(|host| reading.target(host, &[]));
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let chosen = choose(&packages).map_err(MaintenanceError::NoVersion)?;
     let is_encrypted = has_encrypted_network(fleet, &reading).await?;
     let mut plan = UpgradePlan {
@@ -170,7 +162,7 @@ pub async fn plan_upgrade(
         }
         let versions = chosen.get(host).into_iter().flatten();
         let node = NodeUpgrade {
-            note: check_restart(&reading, &target)?,
+            note: reading.check_restart(&target)?,
             engine: changes(installed, versions),
             os: installed.updates.clone(),
             reboot: match request.reboot {

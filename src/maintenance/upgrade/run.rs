@@ -1,23 +1,17 @@
 //! Performs an upgrade, one node after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::package_reading::reboot_reason;
 use super::package_run::{PackageSet, install};
 use super::plan::{NodeUpgrade, PackageChange, UpgradePlan};
 use super::{RebootRule, UpgradeRequest};
-use crate::inventory::Inventory;
 use crate::maintenance::assess::ServiceImpact;
-use crate::maintenance::drain::drain_node;
-use crate::maintenance::node_visit::{NodeVisit, Reconnect};
-use crate::maintenance::reading::read_swarm;
-use crate::maintenance::reboot::check_restart;
-use crate::maintenance::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
+use crate::maintenance::node_visit::NodeVisit;
+use crate::maintenance::{DrainPurpose, MaintenanceError, NodeTarget};
 use crate::names::HostName;
 use crate::runner::Fleet;
 
@@ -44,36 +38,16 @@ pub struct UpgradeOutcome {
 
 /// Upgrades the nodes of a plan, one after the other: workers, then managers, and the one that is
 /// the leader at that moment last. The next one begins only when the node is back and the tasks
-/// that stopped run again. `note` gets one line of progress.
+/// that stopped run again.
 ///
 /// # Errors
 /// [`MaintenanceError`]; the nodes before are back, and the later ones were not touched.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the inputs of one act, each of another kind"
-)]
 pub async fn upgrade_nodes(
-    reconnect: Reconnect<'_>,
-    inventory: &Inventory,
+    visit: NodeVisit<'_>,
     plan: &UpgradePlan,
     request: &UpgradeRequest,
-    options: &DrainOptions,
-    return_limit: Duration,
-    stop: &CancellationToken,
-    note: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<UpgradeOutcome>, MaintenanceError> {
-    let options = DrainOptions {
-        purpose: DrainPurpose::Upgrade,
-        ..options.clone()
-    };
-    let visit = NodeVisit {
-        reconnect,
-        inventory,
-        options: &options,
-        return_limit,
-        stop,
-        note,
-    };
+    let visit = visit.with_purpose(DrainPurpose::Upgrade);
     let nodes = plan.nodes.iter().map(|node| (&node.target, node));
     let act = async |fleet: &Arc<Fleet>, _: &NodeTarget, node: &&NodeUpgrade| {
         upgrade_node(&visit, fleet, node, request).await
@@ -89,10 +63,8 @@ async fn upgrade_node(
 ) -> Result<UpgradeOutcome, MaintenanceError> {
     let (target, begun) = (&node.target, Instant::now());
     let host = &target.host;
-    let (inventory, options) = (visit.inventory, visit.options);
-    let drained = drain_node(fleet, inventory, target, options, visit.stop, visit.note).await?;
-    let reading = read_swarm(fleet, inventory, options.forks).await?;
-    check_restart(&reading, target)?;
+    let (inventory, options) = (visit.inventory, &visit.options);
+    let (drained, reading) = visit.drain_for_restart(fleet, target).await?;
     if visit.stop.is_cancelled() {
         return Err(visit.interrupted(host, "is drained, and was not upgraded"));
     }
@@ -129,7 +101,7 @@ async fn upgrade_node(
     let fresh = if is_due {
         visit.restart(fleet, host).await?
     } else {
-        (visit.reconnect)().map_err(MaintenanceError::NoManager)?
+        (visit.reconnect)()
     };
     let back = visit.bring_back(&fresh, target, &drained.services).await;
     fresh.close().await;

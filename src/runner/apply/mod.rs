@@ -16,10 +16,10 @@ mod lease_manager;
 mod lease_record;
 mod lease_swarm;
 mod live_manager;
+mod locked_host;
 mod locks;
 mod machine_restart;
 mod node_identity;
-mod node_update;
 mod package_lists;
 mod perform;
 mod permit;
@@ -29,6 +29,8 @@ mod record_baseline;
 mod run;
 mod step_error;
 mod swarm_lease;
+mod swarm_update;
+mod unlock_key;
 mod verification;
 
 use std::collections::BTreeSet;
@@ -41,12 +43,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use force_cluster::force_new_cluster;
 pub use machine_restart::{boot_identity, restart_machine};
-pub use node_update::{leave_swarm, remove_node, update_node};
 pub use package_lists::refresh_package_lists;
 pub(super) use permit::Permit;
 pub use raft_archive::{read_raft_archive, write_raft_archive};
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};
+pub use swarm_update::{leave_swarm, remove_node, update_node, update_service, update_swarm};
+pub use unlock_key::{read_unlock_key, unlock_manager};
 
 use self::failed_hosts::FailedHosts;
 use self::locks::HostLocks;

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use super::Permit;
-use super::perform::{exec_of, step_result};
+use super::locked_host::run_locked_step;
 use crate::kinds::refresh_lists;
 use crate::names::HostName;
 use crate::runner::Fleet;
-use crate::transport::HostLock;
 
 /// Number of apt's warnings that are returned.
 const WARNINGS: usize = 5;
@@ -24,24 +22,8 @@ pub async fn refresh_package_lists(
     owner: &str,
     wait: Duration,
 ) -> Result<Vec<String>, String> {
-    let permit = Permit::grant();
-    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let connection = connected.connection(&permit).clone();
-    let lock = HostLock::acquire(connection, &format!("{owner} for {host}"), wait).await;
-    let lock = lock.map_err(|error| error.to_string())?;
-    let step = refresh_lists();
-    let outcome = match exec_of(&step, Some(lock.step_lock(&step.summary))) {
-        Some(exec) => connected.run_step(&permit, exec).await,
-        None => return Err("the step is no command".into()),
-    };
-    // A lock that is not released ends by itself.
-    if let Err(error) = lock.release().await {
-        tracing::debug!(%host, %error, "the lock was not released");
-    }
-    let stdout = outcome.as_ref().map(|output| output.stdout.clone());
-    let stdout = stdout.unwrap_or_default();
-    step_result(&step, outcome).map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&stdout).into_owned();
+    let output = run_locked_step(fleet, host, &refresh_lists(), owner, wait).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
     let warnings = text
         .lines()
         .filter(|line| line.starts_with("W: ") || line.starts_with("E: "));

@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use super::Permit;
-use super::perform::{exec_of, step_result};
+use super::locked_host::run_locked_step;
 use crate::base::path_script;
 use crate::model::{Step, sha256};
 use crate::names::HostName;
 use crate::runner::Fleet;
-use crate::transport::{ExecOutput, HostLock};
 
 /// Time limit of either script.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -72,7 +70,7 @@ pub async fn read_raft_archive(
 ) -> Result<Vec<u8>, String> {
     let step =
         Step::script("read the state of the swarm", path_script(READ), [root]).with_timeout(LIMIT);
-    let output = run(fleet, host, &step, owner, wait).await?;
+    let output = run_locked_step(fleet, host, &step, owner, wait).await?;
     let end = output.stdout.iter().position(|byte| *byte == b'\n');
     let (digest, archive) = output.stdout.split_at(end.unwrap_or_default());
     let archive = archive.get(1..).unwrap_or_default().to_vec();
@@ -102,30 +100,7 @@ pub async fn write_raft_archive(
     )
     .with_timeout(LIMIT)
     .with_stdin(archive.to_vec());
-    run(fleet, host, &step, owner, wait).await.map(drop)
-}
-
-async fn run(
-    fleet: &Fleet,
-    host: &HostName,
-    step: &Step,
-    owner: &str,
-    wait: Duration,
-) -> Result<ExecOutput, String> {
-    let permit = Permit::grant();
-    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let connection = connected.connection(&permit).clone();
-    let lock = HostLock::acquire(connection, &format!("{owner} for {host}"), wait).await;
-    let lock = lock.map_err(|error| error.to_string())?;
-    let Some(exec) = exec_of(step, Some(lock.step_lock(&step.summary))) else {
-        return Err("the step is no command".into());
-    };
-    let result = connected.run_step(&permit, exec).await;
-    // A lock that is not released ends by itself.
-    if let Err(error) = lock.release().await {
-        tracing::debug!(%host, %error, "the lock was not released");
-    }
-    let output = result.as_ref().ok().cloned();
-    step_result(step, result).map_err(|error| error.to_string())?;
-    output.ok_or_else(|| "the step has no output".into())
+    run_locked_step(fleet, host, &step, owner, wait)
+        .await
+        .map(drop)
 }

@@ -56,6 +56,21 @@ pub async fn gather(
 }
 
 /// Asks everything but the host's own shell, whose answers are in `output` already.
+/// Asks one host in one reading, outside of a run.
+///
+/// # Errors
+/// Reason why the host cannot be read, in one sentence.
+pub async fn ask_host(
+    fleet: &Fleet,
+    host: &HostName,
+    queries: impl IntoIterator<Item = ShellQuery>,
+) -> Result<HostAnswers, String> {
+    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
+    let queries = queries.into_iter().map(Query::Shell).collect();
+    let answers = gather(fleet, &ReadCache::default(), &connected, &queries).await;
+    answers.map_err(|error| error.to_string())
+}
+
 pub(super) async fn gather_beside(
     fleet: &Fleet,
     round: &ReadCache,
