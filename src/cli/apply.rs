@@ -143,7 +143,7 @@ pub(super) async fn apply_loaded(
     };
     let guard = Arc::new(SwarmGuard::new(manner.force, &loaded));
     let act = async |run: &RunContext| {
-        let cluster_check = cluster_check(run, BTreeMap::new())
+        let cluster_check = cluster_check(run, BTreeMap::new(), None)
             .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);
         let options = RunOptions {
             forks: run.forks,

@@ -36,6 +36,9 @@ pub(super) struct CheckArgs {
     /// Do not start while the same check is still running (exit code 1): for cron
     #[arg(long)]
     single: bool,
+    /// Also report security updates that wait; apt takes about a second of each host's processor
+    #[arg(long)]
+    updates: bool,
     #[command(flatten)]
     outputs: OutputArgs,
 }
@@ -79,7 +82,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result
     let history = history(&args.selection);
     let earlier = earlier_certificates(history.iter().flat_map(|history| history.newest_first()));
     let run_read_only = async |run: &RunContext| {
-        let cluster_check = cluster_check(run, earlier);
+        let cluster_check = cluster_check(run, earlier, Some(args.updates));
         let everybody = cluster_check
             .clone()
             .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);

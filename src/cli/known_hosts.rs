@@ -63,7 +63,11 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
         };
         let result = match target {
             Ok(target) => match &args.act {
-                KnownHostsCommand::Forget(_) => forget_one(&screen, host, &target),
+                KnownHostsCommand::Forget(_) => forget_keys(host, &target).map(|lines| {
+                    for line in lines {
+                        screen.result(&format!("{line}\n"));
+                    }
+                }),
                 KnownHostsCommand::Scan(_) => connector.scan(&target).await.map(|lines| {
                     for (line, fingerprint) in lines {
                         screen.result(&format!("{line}\n"));
@@ -89,13 +93,16 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
     Ok(exit)
 }
 
-fn forget_one(
-    screen: &crate::report::Screen,
+/// Removes the keys of one host from its files of known hosts; returns a line for each change.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub(super) fn forget_keys(
     host: &str,
     target: &SshTarget,
-) -> Result<(), crate::transport::TransportError> {
+) -> Result<Vec<String>, crate::transport::TransportError> {
     let (address, port) = target.known_name();
-    let mut known = false;
+    let mut lines = Vec::new();
     // The system's file belongs to the administrator; the other files belong to the user.
     for file in target
         .known_hosts
@@ -104,22 +111,20 @@ fn forget_one(
     {
         let forgotten = forget(file, address, port)?;
         if !forgotten.lines.is_empty() {
-            known = true;
             let (count, file) = (forgotten.lines.len(), file.display());
-            screen.result(&format!(
-                "{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old\n"
+            lines.push(format!(
+                "{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old"
             ));
         }
         for line in forgotten.patterns {
-            known = true;
-            screen.note(&format!(
+            lines.push(format!(
                 "{host}: {}:{line} is a pattern and was kept",
                 file.display()
             ));
         }
     }
-    if !known {
-        screen.result(&format!("{host}: not known\n"));
+    if lines.is_empty() {
+        lines.push(format!("{host}: not known"));
     }
-    Ok(())
+    Ok(lines)
 }

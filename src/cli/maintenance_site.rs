@@ -10,6 +10,7 @@ use super::apply::run_owner;
 use super::connect::SshConnector;
 use super::execute::fleet_through;
 use super::exit_code::ExitStatus;
+use super::known_hosts::forget_keys;
 use super::selection::InventorySelection;
 use crate::inventory::Inventory;
 use crate::maintenance::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
@@ -68,6 +69,7 @@ impl MaintenanceSite {
         let options = DrainOptions {
             purpose: DrainPurpose::Drain,
             allow_interruption: false,
+            ignores_volumes: false,
             limit: Duration::ZERO,
             lease_wait: LEASE_WAIT,
             owner: run_owner(),
@@ -94,6 +96,21 @@ impl MaintenanceSite {
     /// and a host key that this run has learned stays a learned one.
     pub(super) fn connect(&self) -> Arc<Fleet> {
         fleet_through(&self.connector, &self.inventory, EventSender::silent())
+    }
+
+    /// Removes a host that has left from the files of known hosts: its address may get another
+    /// machine. A failure is a note.
+    pub(super) async fn forget_host_key(&self, host: &HostName) {
+        let Some(settings) = self.connector.settings(host).await else {
+            return;
+        };
+        let forgotten = settings.and_then(|target| forget_keys(host.as_str(), &target));
+        let lines = forgotten.unwrap_or_else(|error| {
+            vec![format!("{host}: its host key was not forgotten: {error}")]
+        });
+        for line in lines {
+            self.screen.note(&literal(&line));
+        }
     }
 
     /// Asks the operator; notes a refusal.

@@ -16,11 +16,12 @@ use super::maintenance_site::{MaintenanceSite, VisitLimits, nodes, plan_text, se
 use super::selection::RunSelection;
 use crate::kinds::package::VersionPattern;
 use crate::maintenance::{
-    EngineFacts, NodeUpgrade, NodeVisit, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan,
-    UpgradeRequest, plan_upgrade, upgrade_nodes,
+    NodeUpgrade, NodeVisit, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest,
+    plan_upgrade, upgrade_nodes,
 };
 use crate::playbook::ResolvedPlaybook;
 use crate::report::{Screen, TextTable, literal};
+use crate::swarm::EngineFacts;
 
 /// Bring Docker Engine, and the operating system if wanted, to new versions: one node after the
 /// other, drained before and taken back after.

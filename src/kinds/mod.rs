@@ -33,6 +33,7 @@ pub mod secret;
 pub mod stack;
 mod state;
 pub mod swarm_member;
+pub mod swarm_settings;
 pub mod symlink;
 pub mod sysctl;
 pub mod systemd_service;
@@ -124,6 +125,7 @@ resource_kinds! {
     package::PackageResource,
     daemon_json::DaemonJsonResource,
     swarm_member::SwarmMemberResource,
+    swarm_settings::SwarmSettingsResource,
     config::ConfigResource,
     network::NetworkResource,
     secret::SecretResource,

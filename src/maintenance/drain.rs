@@ -54,6 +54,8 @@ pub struct DrainOptions {
     pub purpose: DrainPurpose,
     /// Services may be interrupted.
     pub allow_interruption: bool,
+    /// Tasks may move without the data of their local volumes.
+    pub ignores_volumes: bool,
     /// Time for the tasks of one node to leave it.
     pub limit: Duration,
     /// Time to wait for another run that disrupts the swarm.
@@ -197,7 +199,10 @@ pub(super) async fn drain_node(
 ) -> Result<DrainOutcome, MaintenanceError> {
     let (host, begun) = (&planned.host, Instant::now());
     // The swarm may have changed during the question, and by the drains before this one.
-    let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+    let mut reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+    if options.ignores_volumes {
+        reading.workload.forget_volumes();
+    }
     let mut target = reading.target(host, &[])?;
     if target.node.id != planned.node.id {
         return Err(MaintenanceError::Replaced(host.clone()));
@@ -212,7 +217,10 @@ pub(super) async fn drain_node(
         }
         if target.impacts.iter().any(|impact| impact.spread_first) {
             spread(fleet, &managers, &reading, &target, options, stop, note).await?;
-            let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+            reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+            if options.ignores_volumes {
+                reading.workload.forget_volumes();
+            }
             target = reading.target(host, &[])?;
             let left = target.impacts.iter().filter(|impact| impact.spread_first);
             let left: Vec<String> = left.map(|impact| impact.service.clone()).collect();

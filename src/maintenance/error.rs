@@ -1,9 +1,9 @@
 //! Reasons why the maintenance of a node is refused or fails, as complete sentences.
 
-use super::upgrade::RequiredConsent;
 use crate::model::Refusal;
 use crate::names::HostName;
 use crate::runner::LeaseError;
+use crate::swarm::RequiredConsent;
 
 /// Reason why the maintenance of a node was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,9 @@ pub enum MaintenanceError {
         /// Reason, in one sentence.
         why: String,
     },
+    /// A host cannot take the place of another one.
+    #[error("{0}; nothing was changed")]
+    Replacement(String),
     /// Tokens, the certificate authority or the unlock key were not rotated.
     #[error("{0}")]
     Rotation(String),

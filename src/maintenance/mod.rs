@@ -12,12 +12,14 @@ mod drain_watch;
 mod error;
 mod leader_wait;
 mod node_visit;
+mod own_play;
 mod placement;
 mod reading;
 mod rebalance;
 mod reboot;
 mod recovery;
 mod remove;
+mod replace;
 mod role;
 mod rotation;
 #[cfg(test)]
@@ -44,12 +46,13 @@ pub use recovery::{
     recover,
 };
 pub use remove::{RemovalOutcome, RemovalPlan, RemovalTarget, plan_removal, remove_nodes};
+pub use replace::{ReplacementOutcome, ReplacementPlan, plan_replacement, replace_node};
 pub use role::{RolePlan, change_role, plan_role};
 pub use rotation::{
     RotatedTokens, RotationOutcome, rotate_authority, rotate_tokens, rotate_unlock_key,
 };
 pub use unlock::{UnlockOutcome, plan_unlock, unlock_managers};
 pub use upgrade::{
-    EngineFacts, NodeUpgrade, OsUpdates, PackageChange, RebootRule, RequiredConsent,
-    UpgradeOutcome, UpgradePlan, UpgradeRequest, plan_upgrade, upgrade_nodes,
+    NodeUpgrade, OsUpdates, PackageChange, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest,
+    plan_upgrade, upgrade_nodes,
 };

@@ -164,6 +164,13 @@ impl SwarmReading {
         self.managers.extend(listed);
     }
 
+    /// Returns the state of a host's Engine; `None` if the inventory has no such host.
+    pub(super) fn engine(&self, host: &HostName) -> Option<&DockerStatus> {
+        let mut engines = self.engines.iter();
+        let (_, status) = engines.find(|(name, _)| name == host)?;
+        Some(status)
+    }
+
     /// Returns true if the managers of the swarm stay locked after a restart.
     pub(super) fn is_autolocked(&self) -> bool {
         let mut infos = self.engines.iter().filter_map(|(_, status)| status.info());
@@ -292,9 +299,7 @@ impl SwarmReading {
 
     /// Returns the folder of a host's Docker data; the usual one if its Engine does not answer.
     pub(super) fn data_folder(&self, host: &HostName) -> &str {
-        let mut engines = self.engines.iter();
-        let engine = engines.find(|(name, _)| name == host);
-        let info = engine.and_then(|(_, status)| status.info());
+        let info = self.engine(host).and_then(DockerStatus::info);
         info.map_or(DockerInfo::USUAL_FOLDER, DockerInfo::data_folder)
     }
 

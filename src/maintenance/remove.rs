@@ -80,7 +80,7 @@ pub async fn plan_removal(
     forks: usize,
 ) -> Result<RemovalPlan, MaintenanceError> {
     let reading = read_settled_swarm(fleet, inventory, forks).await?;
-    let found = hosts.iter().map(|host| find(&reading, host));
+    let found = hosts.iter().map(|host| find_node(&reading, host));
     let found = found.collect::<Result<Vec<_>, _>>()?;
     let all: Vec<String> = found
         .iter()
@@ -117,7 +117,10 @@ pub async fn plan_removal(
 }
 
 /// Finds the node of a host, and whether it is dead.
-fn find(reading: &SwarmReading, host: &HostName) -> Result<(NodeTarget, bool), MaintenanceError> {
+pub(super) fn find_node(
+    reading: &SwarmReading,
+    host: &HostName,
+) -> Result<(NodeTarget, bool), MaintenanceError> {
     let target = |node| NodeTarget {
         host: host.clone(),
         node,
@@ -188,7 +191,8 @@ pub async fn remove_nodes(
     under_lease(fleet, &keeper, options, stop, work).await
 }
 
-async fn remove_one(
+/// Removes one node, under the lease of the swarm.
+pub(super) async fn remove_one(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
     removal: &RemovalTarget,
@@ -202,7 +206,7 @@ async fn remove_one(
         drain_node(fleet, inventory, target, options, stop, note).await?;
     }
     let reading = read_swarm(fleet, inventory, options.forks).await?;
-    let (found, is_dead) = find(&reading, host)?;
+    let (found, is_dead) = find_node(&reading, host)?;
     if found.node.id != target.node.id || is_dead != removal.is_dead {
         return Err(MaintenanceError::Replaced(host.clone()));
     }

@@ -8,21 +8,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
+use super::host_upkeep::HostUpkeep;
 use super::tokens::{self, TokenDigests};
-use crate::model::{Action, Disruption, DockerError, ExpectedMember, HostAnswers, Query};
+use crate::model::{
+    Action, Disruption, DockerError, ExpectedMember, FieldChange, HostAnswers, Query, ShellQuery,
+};
 use crate::names::HostName;
 use crate::runner::outcome::ChangeView;
 use crate::runner::{
     Baseline, BaselineEntry, ClusterCheck, DockerReader, DriftCause, Outcome, ResourceOutcome,
 };
 use crate::swarm::CertificateValidity;
-use crate::swarm::{ClusterDrift, MemberObservation, cluster_drift};
 use crate::swarm::{DockerStatus, SwarmNode};
+use crate::swarm::{EngineFacts, MemberObservation, cluster_drift};
 
 /// Path of the node's own certificate, followed by the certificate of its authority; the key is in
 /// another file. Engines with another `data-root` have no file here, and nothing is reported for
 /// them.
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
+
+/// Findings about the swarm as a whole.
+const CLUSTER: &str = "cluster[swarm]";
 
 /// Checks one swarm.
 pub struct SwarmCheck {
@@ -33,6 +39,8 @@ pub struct SwarmCheck {
     everything: bool,
     /// Seconds since 1970.
     now: i64,
+    /// `None` if due maintenance is not reported; true if waiting updates are a part of it.
+    asks_upkeep: Option<bool>,
     heard: Mutex<CollectedObservations>,
 }
 
@@ -42,6 +50,8 @@ struct CollectedObservations {
     members: BTreeMap<HostName, MemberObservation>,
     /// Nodes by the manager that listed them.
     nodes: BTreeMap<HostName, Vec<SwarmNode>>,
+    /// What may be due on each member.
+    upkeep: BTreeMap<HostName, HostUpkeep>,
     /// Digests of the join tokens that were read ahead.
     tokens: BTreeMap<HostName, TokenDigests>,
 }
@@ -71,8 +81,31 @@ impl SwarmCheck {
             earlier,
             everything,
             now,
+            asks_upkeep: None,
             heard: Mutex::default(),
         }
+    }
+
+    /// Also reports maintenance that is due on the hosts. With `asks_updates`, apt is asked on each
+    /// host for security updates.
+    #[must_use]
+    pub fn with_upkeep(mut self, asks_updates: bool) -> Self {
+        self.asks_upkeep = Some(asks_updates);
+        self
+    }
+
+    /// Returns what is due on each host.
+    fn upkeep(&self) -> Vec<(HostName, ResourceOutcome)> {
+        let Ok(facts) = EngineFacts::built_in() else {
+            return Vec::new();
+        };
+        let heard = self.heard();
+        let hosts = heard.upkeep.iter().filter_map(|(host, upkeep)| {
+            let (fields, remedies) = upkeep.due(host, &facts);
+            let outcome = finding("host[upkeep]", fields, remedies);
+            outcome.change.is_some().then(|| (host.clone(), outcome))
+        });
+        hosts.collect()
     }
 
     /// Returns the collected observations, for reports.
@@ -165,7 +198,14 @@ impl SwarmCheck {
 impl ClusterCheck for SwarmCheck {
     fn queries(&self, host: &HostName) -> Vec<Query> {
         if self.members.contains_key(host) {
-            vec![Query::docker("/info"), Query::content(CERTIFICATE)]
+            let mut queries = vec![Query::docker("/info"), Query::content(CERTIFICATE)];
+            if self.asks_upkeep.is_some() {
+                queries.push(Query::Shell(ShellQuery::RebootState));
+            }
+            if self.asks_upkeep == Some(true) {
+                queries.push(Query::Shell(ShellQuery::PackageUpdates));
+            }
+            queries
         } else {
             Vec::new()
         }
@@ -183,6 +223,16 @@ impl ClusterCheck for SwarmCheck {
         let certificate = file.and_then(|file| CertificateValidity::read(file.content.as_deref()?));
         let says_availability = wanted.says_availability;
         let mut heard = self.heard();
+        if let Some(asks_updates) = self.asks_upkeep {
+            let version = engine.info().map(|info| info.server_version.clone());
+            let updates = answers.package_updates().ok().filter(|_| asks_updates);
+            let upkeep = HostUpkeep {
+                reboot: answers.reboot_state().ok().cloned(),
+                engine: version.unwrap_or_default(),
+                updates: updates.cloned(),
+            };
+            heard.upkeep.insert(host.clone(), upkeep);
+        }
         // Kinds read the nodes from one of the managers; the first list that arrives is kept.
         for manager in self
             .members
@@ -231,6 +281,7 @@ impl ClusterCheck for SwarmCheck {
         engines: &dyn DockerReader,
         memory: &dyn Baseline,
     ) -> Vec<(HostName, ResourceOutcome)> {
+        let mut found = self.upkeep();
         let sightings = self.sightings();
         let managers: Vec<&HostName> = sightings
             .iter()
@@ -250,7 +301,8 @@ impl ClusterCheck for SwarmCheck {
                         .fields
                         .extend(tokens.rotated(managers.iter().copied(), memory));
                 }
-                return vec![(manager, outcome(drift))];
+                found.push((manager, finding(CLUSTER, drift.fields, drift.remedies)));
+                return found;
             }
             Err(why) => why,
         };
@@ -262,20 +314,17 @@ impl ClusterCheck for SwarmCheck {
                 .info()
                 .is_some_and(|info| !info.node_id.is_empty())
         });
-        match member {
-            Some((host, _)) if self.everything || !managers.is_empty() => {
-                let hint =
-                    "run `skep status`, and read `journalctl -u docker` on the managers".into();
-                vec![(
-                    host.clone(),
-                    named(Outcome::Failed {
-                        why: format!("the nodes are unknown: {why}"),
-                        hint,
-                    }),
-                )]
-            }
-            _ => Vec::new(),
+        if let Some((host, _)) = member
+            && (self.everything || !managers.is_empty())
+        {
+            let hint = "run `skep status`, and read `journalctl -u docker` on the managers".into();
+            let failed = Outcome::Failed {
+                why: format!("the nodes are unknown: {why}"),
+                hint,
+            };
+            found.push((host.clone(), named(CLUSTER, failed)));
         }
+        found
     }
 
     async fn baseline_entries(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry> {
@@ -297,16 +346,21 @@ async fn tokens_of(manager: &HostName, engines: &dyn DockerReader) -> Option<Tok
     answer.ok().and_then(TokenDigests::read)
 }
 
-fn named(outcome: Outcome) -> ResourceOutcome {
-    ResourceOutcome::new("the cluster", "cluster[swarm]", outcome)
+fn named(resource: &str, outcome: Outcome) -> ResourceOutcome {
+    ResourceOutcome::new("the cluster", resource, outcome)
 }
 
-fn outcome(drift: ClusterDrift) -> ResourceOutcome {
-    let ClusterDrift { fields, remedies } = drift;
+fn finding(resource: &str, fields: Vec<FieldChange>, remedies: Vec<String>) -> ResourceOutcome {
     if fields.is_empty() {
-        return named(Outcome::Unchanged);
+        return named(resource, Outcome::Unchanged);
     }
-    let mut notes = vec!["no resource of the playbook fixes this: see `skep status`".to_owned()];
+    // Nobody has changed a host whose reboot is due. No resource declares the state of the swarm, so
+    // the cause of its drift cannot be a playbook that is not yet applied.
+    let (mut notes, mut cause) = (Vec::new(), None);
+    if resource == CLUSTER {
+        notes.push("no resource of the playbook fixes this: see `skep status`".to_owned());
+        cause = Some(DriftCause::ChangedBehindOurBack);
+    }
     notes.extend(remedies);
     let change = ChangeView {
         action: Action::Update,
@@ -316,11 +370,9 @@ fn outcome(drift: ClusterDrift) -> ResourceOutcome {
         repeats: false,
         notes,
     };
-    // No resource declares this state, thus the cause cannot be a playbook that is not yet applied.
-    let cause = Some(DriftCause::ChangedBehindOurBack);
     ResourceOutcome {
         change: Some(change),
         cause,
-        ..named(Outcome::Differs)
+        ..named(resource, Outcome::Differs)
     }
 }

@@ -6,6 +6,7 @@ mod cluster_check;
 mod cluster_status;
 mod expected_members;
 mod guard;
+mod host_upkeep;
 #[cfg(test)]
 pub(crate) mod samples;
 mod tokens;

@@ -5,6 +5,7 @@
 mod addresses;
 mod certificate;
 mod drift;
+mod engine_facts;
 mod identity;
 mod info;
 mod membership;
@@ -22,6 +23,7 @@ pub use addresses::{
 };
 pub use certificate::{CertificateValidity, certificate_role};
 pub use drift::{ClusterDrift, MemberObservation, cluster_drift};
+pub use engine_facts::{EngineFacts, EngineVersion, FactVerdict, RequiredConsent, upstream};
 pub use identity::NodeClaim;
 pub use info::{DockerInfo, RemoteManager};
 pub use membership::{

@@ -33,6 +33,15 @@ fn cluster_check_reports_swarm_faults() {
 
     mixed_engine_versions_are_reported(&lab);
 
+    lab.web2py("check", &["--updates"]).exits(0);
+    lab.on("docker02", "touch /run/reboot-required");
+    lab.web2py("check", &[])
+        .exits(3)
+        .says("host[upkeep]")
+        .says("due: an installed package asks for it (/run/reboot-required)")
+        .says("`skep node reboot docker02` drains the node and reboots it");
+    lab.on("docker02", "rm /run/reboot-required");
+
     lab.on(
         "docker01",
         "docker node update --availability drain docker03",

@@ -39,6 +39,33 @@ pub fn networks(lab: &TestLab) {
     lab.on(NODE, "! docker network inspect back");
 }
 
+pub fn swarm_settings(lab: &TestLab) {
+    let wanted = playbook(
+        lab,
+        r#"swarm = { cert_expiry = "30d", dispatcher_heartbeat = "4s", task_history_limit = 2, max_snapshots = 1, labels = { site = "lab" } }"#,
+    );
+    for _ in 0..2 {
+        lab.run("check", &wanted, &[]).exits(3).says("cert_expiry");
+        lab.run("apply", &wanted, &["--yes"]).exits(0);
+        lab.run("check", &wanted, &[]).exits(0).says("In sync");
+        lab.on(
+            NODE,
+            "docker swarm update --cert-expiry 2160h --task-history-limit 5 --autolock=true",
+        );
+    }
+    // A setting that the playbook does not name stays.
+    lab.run("apply", &wanted, &["--yes"])
+        .exits(0)
+        .does_not_say("SWMTKN-");
+    let info = "docker info -f '{{.Swarm.Cluster.Spec.EncryptionConfig.AutoLockManagers}} {{.Swarm.Cluster.Spec.CAConfig.NodeCertExpiry}}'";
+    assert_eq!(lab.on(NODE, info), "true 720h0m0s");
+    let unlocked = playbook(lab, "swarm = { autolock = false }");
+    lab.run("apply", &unlocked, &["--yes"])
+        .exits(0)
+        .says("autolock");
+    assert_eq!(lab.on(NODE, info), "false 720h0m0s");
+}
+
 pub fn secrets_and_configs(lab: &TestLab) {
     let value = lab.write("value", "hunter2-first\n");
     let resources = format!(

@@ -327,6 +327,7 @@ fn engine_and_swarm_kinds_lifecycle() {
     let lab = TestLab::up_with("engine", &["--managers", "1", "--workers", "0"]);
     lab.web2py("apply", &["--yes"]).exits(0);
     crate::kinds_cluster::networks(&lab);
+    crate::kinds_cluster::swarm_settings(&lab);
     crate::kinds_cluster::secrets_and_configs(&lab);
     daemon_json(&lab);
     invalid_daemon_json(&lab);

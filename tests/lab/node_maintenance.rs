@@ -135,6 +135,7 @@ fn rebalances(site: &RenamedSite) {
             while !stop.load(std::sync::atomic::Ordering::SeqCst) {
                 let tasks = site.runs_on("pair");
                 fewest = fewest.min(tasks.split_whitespace().count());
+                std::thread::sleep(Duration::from_millis(300));
             }
             fewest
         });
@@ -327,6 +328,45 @@ fn reboots(site: &RenamedSite) {
     }
 }
 
+/// A machine that is in no swarm takes the place of a worker with a label and data.
+fn replacements(site: &RenamedSite) {
+    site.lab.on(
+        "docker01",
+        "docker node update --label-add disk=ssd docker04 &&
+         docker service update --detach --quiet --constraint-rm node.hostname==docker05 --constraint-add node.labels.disk==ssd database",
+    );
+    let runs = |node: &str| {
+        let script = format!(
+            "docker service ps database --filter desired-state=running | grep '{node} .*Running'"
+        );
+        site.lab.until("docker01", &script, LIMIT);
+    };
+    runs("docker04");
+    let replace = |more: &[&str]| site.node(&[&["replace", "diamond", "emerald"], more].concat());
+    site.lab.on("docker05", "docker volume rm data");
+    replace(&["--allow-interruption"])
+        .exits(1)
+        .says("tasks of diamond have their data in its volumes data, which emerald does not have");
+    site.lab.on("docker05", "docker volume create data");
+    replace(&[])
+        .exits(1)
+        .says("draining diamond interrupts database");
+    site.node(&["replace", "amber", "emerald"])
+        .exits(1)
+        .says("amber is a manager, and emerald is not in the group `managers`");
+    site.node(&["replace", "diamond", "beryl"])
+        .exits(1)
+        .says("beryl is a node of the swarm already, a manager with other duties");
+    replace(&["--allow-interruption"])
+        .exits(0)
+        .says("emerald: joins as worker, active, labels disk=ssd")
+        .says("emerald has taken the place of diamond");
+    assert_eq!(site.specification("docker05"), "active worker disk");
+    runs("docker05");
+    let state = "docker info -f '{{.Swarm.LocalNodeState}}'; docker volume ls -q";
+    assert_eq!(site.lab.on("docker04", state), "inactive\ndata");
+}
+
 fn removals(site: &RenamedSite) {
     let count = || site.lab.on("docker01", "docker node ls -q | wc -l");
     site.node(&["remove", "emerald"])
@@ -344,8 +384,11 @@ fn removals(site: &RenamedSite) {
         .exits(1)
         .says("emerald is in no swarm");
 
+    replacements(site);
+    assert_eq!(count(), "4");
+
     // A dead worker, and a dead manager.
-    let dead = [("docker04", "diamond", "3"), ("docker03", "coral", "2")];
+    let dead = [("docker05", "emerald", "3"), ("docker03", "coral", "2")];
     for (node, ..) in dead {
         site.lab.cut_power(node);
     }

@@ -130,6 +130,8 @@ pub fn balanced_requests(site: &RenamedSite, stop: &AtomicBool) -> (usize, usize
         });
         sent += 1;
         lost += usize::from(!answered);
+        // A hundred requests a second would take a processor from the nodes.
+        std::thread::sleep(Duration::from_millis(50));
     }
     (sent, lost)
 }

@@ -4,6 +4,7 @@ mod maintain;
 mod reboot;
 mod rebuild;
 mod remove;
+mod replace;
 
 use clap::{Args, Subcommand};
 
@@ -32,6 +33,8 @@ enum NodeCommand {
     Reboot(reboot::RebootArgs),
     /// Take nodes out of the swarm: drain, demote, leave and remove; also nodes that are dead
     Remove(maintain::DrainArgs),
+    /// Let another machine take the place of a node: role, labels, availability
+    Replace(replace::ReplaceArgs),
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,
     /// same labels, no ghost
     Rebuild(rebuild::RebuildArgs),
@@ -49,6 +52,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<
         NodeCommand::Demote(args) => maintain::change_roles(common, args, NodeRole::Worker).await,
         NodeCommand::Reboot(args) => reboot::reboot(common, args).await,
         NodeCommand::Remove(args) => remove::remove(common, args).await,
+        NodeCommand::Replace(args) => Box::pin(replace::replace(common, args)).await,
         NodeCommand::Rebuild(args) => rebuild::run(common, args).await,
     }
 }

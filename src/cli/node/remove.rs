@@ -42,6 +42,9 @@ async fn remove_site(
     let note = |line: &str| screen.note(&literal(line));
     let (fleet, inventory, options) = (&site.fleet, &site.inventory, &site.options);
     let outcomes = remove_nodes(fleet, inventory, &plan, options, &stop, &note).await?;
+    for outcome in &outcomes {
+        site.forget_host_key(&outcome.host).await;
+    }
     if common.json {
         screen.json(&serde_json::json!({ "action": "remove", "nodes": outcomes }));
         return Ok(ExitStatus::Fine);

@@ -2,8 +2,6 @@
 //! operating system, to new versions, one node after the other. Each node is drained, changed,
 //! rebooted if that is due, and taken back before the next one begins.
 
-mod engine_facts;
-mod engine_version;
 mod host_packages;
 mod package_reading;
 mod package_run;
@@ -13,7 +11,6 @@ mod version_choice;
 
 use std::collections::BTreeSet;
 
-pub use engine_facts::{EngineFacts, RequiredConsent};
 pub use plan::{NodeUpgrade, PackageChange, UpgradePlan, plan_upgrade};
 pub use run::{UpgradeOutcome, upgrade_nodes};
 

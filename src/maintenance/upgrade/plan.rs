@@ -9,8 +9,6 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::engine_facts::{EngineFacts, RequiredConsent};
-use super::engine_version::EngineVersion;
 use super::host_packages::{FleetPackages, HostPackages, is_engine};
 use super::package_reading::read_packages;
 use super::version_choice::choose;
@@ -25,6 +23,7 @@ use crate::model::PackageUpdate;
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::{DockerReader as _, Fleet};
+use crate::swarm::{EngineFacts, EngineVersion, RequiredConsent};
 
 /// Time for an Engine to start that was stopped by the step of a run that was killed.
 const START_LIMIT: Duration = Duration::from_secs(30);

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::engine_version::upstream;
 use super::host_packages::{ENGINE_PACKAGES, FleetPackages, HostPackages};
 use crate::kinds::package::compare_versions;
 use crate::names::HostName;
+use crate::swarm::upstream;
 
 /// Versions by package, for each host.
 pub(super) type ChosenVersions = BTreeMap<HostName, BTreeMap<String, String>>;

@@ -2,12 +2,13 @@
 
 /// Major, minor and patch number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EngineVersion([u64; 3]);
+pub struct EngineVersion([u64; 3]);
 
 impl EngineVersion {
     /// Reads the numbers of an Engine's or a package's version: `5:28.5.2-1~debian.13~trixie`,
     /// `26.1.5+dfsg1`, `29.0`. `None` if it does not begin with a number.
-    pub(super) fn parse(version: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(version: &str) -> Option<Self> {
         let upstream = upstream(version);
         let end = upstream.find(|one: char| !one.is_ascii_digit() && one != '.');
         let mut parts = upstream[..end.unwrap_or(upstream.len())].split('.');
@@ -22,13 +23,15 @@ impl EngineVersion {
     }
 
     /// Returns the major number.
-    pub(super) fn major(self) -> u64 {
+    #[must_use]
+    pub fn major(self) -> u64 {
         self.0[0]
     }
 }
 
 /// Returns a package's version without epoch and revision (Debian policy 5.6.12).
-pub(super) fn upstream(version: &str) -> &str {
+#[must_use]
+pub fn upstream(version: &str) -> &str {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     version.rsplit_once('-').map_or(version, |(rest, _)| rest)
 }

@@ -3,10 +3,13 @@
 
 use serde::Deserialize;
 
-use super::engine_version::{EngineVersion, VersionRange};
+mod version;
+
+use version::VersionRange;
+pub use version::{EngineVersion, upstream};
 
 /// The table in the binary.
-const TABLE: &str = include_str!("engine_facts.toml");
+const TABLE: &str = include_str!("table.toml");
 
 /// The table.
 #[derive(Debug, Deserialize)]
@@ -59,7 +62,7 @@ pub struct RequiredConsent {
 
 /// Judgement of one transition.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct FactVerdict {
+pub struct FactVerdict {
     /// Risks that need consent.
     pub consents: Vec<RequiredConsent>,
     /// Notes for the plan.
@@ -89,9 +92,27 @@ impl EngineFacts {
         Ok(table)
     }
 
+    /// Returns the fixes that a running Engine lacks, each with its source. A build of a distribution
+    /// (`26.1.5+dfsg1`) may have them under its own version, so none is returned for it.
+    #[must_use]
+    pub fn missing_fixes(&self, running: &str) -> Vec<String> {
+        let Some(version) = EngineVersion::parse(running).filter(|_| !running.contains('+')) else {
+            return Vec::new();
+        };
+        let lacks = |fact: &&EngineFact| {
+            fact.kind == EngineFactKind::Minimum
+                && fact.parsed.iter().any(|range| range.contains(version))
+        };
+        let facts = self.facts.iter().filter(lacks);
+        facts
+            .map(|fact| format!("{} ({})", fact.text, fact.source))
+            .collect()
+    }
+
     /// Judges an upgrade of an Engine. `is_encrypted` tells that the swarm has encrypted overlay
     /// networks.
-    pub(super) fn judge(&self, from: &str, to: &str, is_encrypted: bool) -> FactVerdict {
+    #[must_use]
+    pub fn judge(&self, from: &str, to: &str, is_encrypted: bool) -> FactVerdict {
         let mut verdict = FactVerdict::default();
         let (Some(from), Some(to)) = (EngineVersion::parse(from), EngineVersion::parse(to)) else {
             return verdict;
@@ -142,6 +163,16 @@ mod tests {
         assert_eq!(names("28.5.2", "29.1.0", false).0, Vec::<String>::new());
         assert_eq!(names("29.8.2", "29.10.0", true), (vec![], 1));
         assert_eq!(names("29.10.0", "29.10.1", true), (vec![], 0));
+    }
+
+    #[test]
+    fn fixes_that_a_running_engine_lacks() {
+        let facts = EngineFacts::built_in().unwrap();
+        assert_eq!(facts.missing_fixes("29.8.1").len(), 1);
+        assert!(facts.missing_fixes("29.8.1")[0].contains("CVE-2026-92543"));
+        for fixed in ["29.8.2", "30.0.0", "26.1.5+dfsg1", "dev", ""] {
+            assert_eq!(facts.missing_fixes(fixed), Vec::<String>::new(), "{fixed}");
+        }
     }
 
     #[test]
