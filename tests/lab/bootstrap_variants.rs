@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 use crate::bootstrap::{cluster_matches_playbook, nothing_is_left_to_do, plan_touches_nothing};
 use crate::test_lab::TestLab;
 
+/// Makes a manager and a worker: the variants differ in what a node is, not in the number of nodes.
+fn two_nodes(name: &str, more: &[&str]) -> TestLab {
+    TestLab::up_with(name, &[&["--workers", "1"], more].concat())
+}
+
 fn bootstrap(lab: &TestLab, distribution: &str) {
     plan_touches_nothing(lab);
     lab.web2py("apply", &["--yes"]).exits(0).says("Applied");
@@ -15,30 +20,24 @@ fn bootstrap(lab: &TestLab, distribution: &str) {
 
 #[test]
 fn bootstrap_ubuntu() {
-    bootstrap(
-        &TestLab::up_with("ubuntu", &["--present-as", "ubuntu"]),
-        "ubuntu",
-    );
+    bootstrap(&two_nodes("ubuntu", &["--present-as", "ubuntu"]), "ubuntu");
 }
 
 #[test]
 fn bootstrap_debian_12() {
-    bootstrap(
-        &TestLab::up_with("bookworm", &["--suite", "bookworm"]),
-        "debian",
-    );
+    bootstrap(&two_nodes("bookworm", &["--suite", "bookworm"]), "debian");
 }
 
 /// Debian testing: newer apt, systemd, sshd and Docker Engine than any release has.
 #[test]
 fn bootstrap_debian_testing() {
-    bootstrap(&TestLab::up_with("forky", &["--suite", "forky"]), "debian");
+    bootstrap(&two_nodes("forky", &["--suite", "forky"]), "debian");
 }
 
 /// The coreutils of Ubuntu 26.04 are those of uutils, and its sudo is sudo-rs.
 #[test]
 fn bootstrap_ubuntu_26_04() {
-    let lab = TestLab::up_with(
+    let lab = two_nodes(
         "resolute",
         &["--present-as", "ubuntu-26.04", "--user", "vagrant"],
     );
@@ -49,12 +48,12 @@ fn bootstrap_ubuntu_26_04() {
 
 #[test]
 fn bootstrap_with_sudo_user() {
-    bootstrap(&TestLab::up_with("sudo", &["--user", "vagrant"]), "debian");
+    bootstrap(&two_nodes("sudo", &["--user", "vagrant"]), "debian");
 }
 
 #[test]
 fn bootstrap_with_distribution_packages() {
-    let lab = TestLab::up("distro");
+    let lab = two_nodes("distro", &[]);
     lab.web2py("apply", &["--yes", "-e", "docker_packages=distribution"])
         .exits(0);
     lab.on("docker02", "dpkg-query -W docker.io");
@@ -73,7 +72,7 @@ fn bootstrap_with_distribution_packages() {
 
 #[test]
 fn docker_version_pin_and_upgrade() {
-    let lab = TestLab::up("pin");
+    let lab = two_nodes("pin", &[]);
     let pin = |version: &str| format!("docker_version=\"{version}\"");
     lab.run(
         "apply",

@@ -48,6 +48,16 @@ impl TestLab {
         Self::up_with(name, &[&["--with-docker"], more].concat())
     }
 
+    /// Returns the names of the nodes, in order.
+    pub fn nodes(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.inventory()).expect("the lab's inventory");
+        let names = text.lines().filter_map(|line| {
+            let name = line.strip_prefix("[hosts.")?.strip_suffix(']')?;
+            Some(name.trim_matches('"').to_owned())
+        });
+        names.collect()
+    }
+
     /// Returns the path of the lab's inventory.
     pub fn inventory(&self) -> String {
         self.path("lab.toml")
