@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::apply::run_owner;
 use super::connect::SshConnector;
@@ -13,7 +14,9 @@ use super::exit_code::ExitStatus;
 use super::known_hosts::forget_keys;
 use super::selection::InventorySelection;
 use crate::inventory::Inventory;
-use crate::maintenance::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
+use crate::maintenance::{
+    DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, NodeVisit, Reconnect,
+};
 use crate::names::HostName;
 use crate::report::{Screen, TextTable, literal};
 use crate::runner::{EventSender, Fleet};
@@ -92,8 +95,26 @@ impl MaintenanceSite {
         self
     }
 
-    /// Returns new connections: those to a machine that restarts end. Passwords are not asked again,
-    /// and a host key that this run has learned stays a learned one.
+    /// Returns the visit of nodes with the limits of the command line.
+    pub(super) fn visit<'a>(
+        &'a self,
+        limits: &VisitLimits,
+        reconnect: Reconnect<'a>,
+        stop: &'a CancellationToken,
+        note: &'a (dyn Fn(&str) + Sync),
+    ) -> NodeVisit<'a> {
+        NodeVisit {
+            reconnect,
+            inventory: &self.inventory,
+            options: self.options.clone(),
+            return_limit: limits.return_timeout,
+            stop,
+            note,
+        }
+    }
+
+    /// Returns new connections: those to a machine that restarts end. Passwords are not asked
+    /// again, and a host key that this run has learned stays a learned one.
     pub(super) fn connect(&self) -> Arc<Fleet> {
         fleet_through(&self.connector, &self.inventory, EventSender::silent())
     }

@@ -16,8 +16,8 @@ use super::maintenance_site::{MaintenanceSite, VisitLimits, nodes, plan_text, se
 use super::selection::RunSelection;
 use crate::kinds::package::VersionPattern;
 use crate::maintenance::{
-    NodeUpgrade, NodeVisit, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest,
-    plan_upgrade, upgrade_nodes,
+    NodeUpgrade, OsUpdates, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest, plan_upgrade,
+    upgrade_nodes,
 };
 use crate::playbook::ResolvedPlaybook;
 use crate::report::{Screen, TextTable, literal};
@@ -156,14 +156,7 @@ async fn upgrade(
     let note = |line: &str| screen.note(&literal(line));
     let reconnect = || site.connect();
     let act = async |plan: &UpgradePlan| {
-        let visit = NodeVisit {
-            reconnect: &reconnect,
-            inventory: &site.inventory,
-            options: site.options.clone(),
-            return_limit: args.limits.return_timeout,
-            stop: &stop,
-            note: &note,
-        };
+        let visit = site.visit(&args.limits, &reconnect, &stop, &note);
         upgrade_nodes(visit, plan, &request).await
     };
     let mut outcomes = Vec::new();

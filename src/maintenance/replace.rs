@@ -1,6 +1,6 @@
 //! Replacement of a node: another machine joins with its role, its labels and its availability, and
-//! the old node is removed. The new node is there before the old one leaves, so tasks that are bound
-//! to labels have a place to go.
+//! the old node is removed. The new node is there before the old one leaves, so tasks that are
+//! bound to labels have a place to go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

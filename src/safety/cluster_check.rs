@@ -354,8 +354,8 @@ fn finding(resource: &str, fields: Vec<FieldChange>, remedies: Vec<String>) -> R
     if fields.is_empty() {
         return named(resource, Outcome::Unchanged);
     }
-    // Nobody has changed a host whose reboot is due. No resource declares the state of the swarm, so
-    // the cause of its drift cannot be a playbook that is not yet applied.
+    // Nobody has changed a host whose reboot is due. No resource declares the state of the swarm,
+    // so the cause of its drift cannot be a playbook that is not yet applied.
     let (mut notes, mut cause) = (Vec::new(), None);
     if resource == CLUSTER {
         notes.push("no resource of the playbook fixes this: see `skep status`".to_owned());

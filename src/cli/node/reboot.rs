@@ -10,7 +10,7 @@ use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, names, nodes, plan_text, settle};
-use crate::maintenance::{NodeVisit, plan_reboot, reboot_nodes};
+use crate::maintenance::{plan_reboot, reboot_nodes};
 use crate::report::literal;
 
 /// Arguments of `skep node reboot`.
@@ -60,14 +60,7 @@ async fn reboot_site(
     let stop = stop_on_interrupt();
     let note = |line: &str| screen.note(&literal(line));
     let reconnect = || site.connect();
-    let visit = NodeVisit {
-        reconnect: &reconnect,
-        inventory: &site.inventory,
-        options: site.options.clone(),
-        return_limit: args.limits.return_timeout,
-        stop: &stop,
-        note: &note,
-    };
+    let visit = site.visit(&args.limits, &reconnect, &stop, &note);
     let outcomes = reboot_nodes(visit, &plan).await?;
     if common.json {
         screen.json(&serde_json::json!({ "action": "reboot", "nodes": outcomes }));

@@ -15,7 +15,7 @@ use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
 use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, plan_text, settle};
 use crate::cli::selection::{InventorySelection, reject};
-use crate::maintenance::{NodeVisit, create_backup, plan_backup};
+use crate::maintenance::{create_backup, plan_backup};
 use crate::names::HostName;
 use crate::report::literal;
 use crate::transport::encrypt_for;
@@ -90,14 +90,7 @@ async fn backup_site(
     let stop = stop_on_interrupt();
     let note = |line: &str| screen.note(&literal(line));
     let reconnect = || site.connect();
-    let visit = NodeVisit {
-        reconnect: &reconnect,
-        inventory: &site.inventory,
-        options: site.options.clone(),
-        return_limit: args.limits.return_timeout,
-        stop: &stop,
-        note: &note,
-    };
+    let visit = site.visit(&args.limits, &reconnect, &stop, &note);
     let backup = create_backup(visit, &plan).await?;
     let archive = backup.pack().map_err(anyhow::Error::msg)?;
     let sealed = encrypt_for(recipients, &archive)

@@ -1,5 +1,5 @@
-//! `swarm`: the settings of the swarm that an Engine can change. Settings that the playbook does not
-//! name stay as they are.
+//! `swarm`: the settings of the swarm that an Engine can change. Settings that the playbook does
+//! not name stay as they are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

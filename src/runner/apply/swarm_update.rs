@@ -1,6 +1,7 @@
-//! Updates of nodes, of services and of the swarm itself outside of a playbook: the maintenance of a
-//! node changes its availability, its role and its labels through a manager, or removes it from the
-//! swarm. The specification is read right before each update, because an update replaces all of it.
+//! Updates of nodes, of services and of the swarm itself outside of a playbook: the maintenance of
+//! a node changes its availability, its role and its labels through a manager, or removes it from
+//! the swarm. The specification is read right before each update, because an update replaces all of
+//! it.
 
 use std::time::Duration;
 

@@ -92,8 +92,9 @@ impl EngineFacts {
         Ok(table)
     }
 
-    /// Returns the fixes that a running Engine lacks, each with its source. A build of a distribution
-    /// (`26.1.5+dfsg1`) may have them under its own version, so none is returned for it.
+    /// Returns the fixes that a running Engine lacks, each with its source. A build of a
+    /// distribution (`26.1.5+dfsg1`) may have them under its own version, so none is returned for
+    /// it.
     #[must_use]
     pub fn missing_fixes(&self, running: &str) -> Vec<String> {
         let Some(version) = EngineVersion::parse(running).filter(|_| !running.contains('+')) else {
