@@ -143,8 +143,8 @@ pub(super) async fn apply_loaded(
     };
     let guard = Arc::new(SwarmGuard::new(manner.force, &loaded));
     let act = async |run: &RunContext| {
-        let cluster_check = cluster_check(run, BTreeMap::new(), None)
-            .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);
+        let cluster_check = cluster_check(run, BTreeMap::new())
+            .map(|check| Arc::new(check) as Arc<dyn ClusterCheck>);
         let options = RunOptions {
             forks: run.forks,
             lock_wait: manner.lock_wait,

@@ -82,7 +82,8 @@ pub(super) async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result
     let history = history(&args.selection);
     let earlier = earlier_certificates(history.iter().flat_map(|history| history.newest_first()));
     let run_read_only = async |run: &RunContext| {
-        let cluster_check = cluster_check(run, earlier, Some(args.updates));
+        let cluster_check = cluster_check(run, earlier);
+        let cluster_check = cluster_check.map(|check| Arc::new(check.with_upkeep(args.updates)));
         let everybody = cluster_check
             .clone()
             .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);

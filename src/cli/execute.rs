@@ -55,8 +55,7 @@ pub(super) async fn run_plan(
 pub(super) fn cluster_check(
     run: &RunContext,
     earlier: BTreeMap<HostName, CertificateValidity>,
-    asks_upkeep: Option<bool>,
-) -> Option<Arc<SwarmCheck>> {
+) -> Option<SwarmCheck> {
     let members = expected_members(&run.work);
     let selected = run.work.hosts();
     let now = std::time::SystemTime::now()
@@ -64,13 +63,7 @@ pub(super) fn cluster_check(
         .map_or(0, |since| since.as_secs());
     let everything = run.fleet.hosts().iter().all(|host| selected.contains(host));
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    (!members.is_empty()).then(|| {
-        let check = SwarmCheck::new(members, earlier, everything, now);
-        Arc::new(match asks_upkeep {
-            Some(asks_updates) => check.with_upkeep(asks_updates),
-            None => check,
-        })
-    })
+    (!members.is_empty()).then(|| SwarmCheck::new(members, earlier, everything, now))
 }
 
 /// Loads and resolves, and passes the prepared run to the verb's own part.

@@ -9,7 +9,7 @@ use super::selection::{InventorySelection, reject};
 use crate::inventory::{Inventory, SshTarget};
 use crate::names::HostName;
 use crate::report::literal;
-use crate::transport::forget;
+use crate::transport::{TransportError, forget};
 
 /// Forget a host's SSH keys, or show its present keys.
 #[derive(clap::Args)]
@@ -63,9 +63,12 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
         };
         let result = match target {
             Ok(target) => match &args.act {
-                KnownHostsCommand::Forget(_) => forget_keys(host, &target).map(|lines| {
-                    for line in lines {
+                KnownHostsCommand::Forget(_) => forget_keys(host, &target).map(|forgotten| {
+                    for line in forgotten.results {
                         screen.result(&format!("{line}\n"));
+                    }
+                    for line in forgotten.notes {
+                        screen.note(&line);
                     }
                 }),
                 KnownHostsCommand::Scan(_) => connector.scan(&target).await.map(|lines| {
@@ -93,16 +96,22 @@ pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::R
     Ok(exit)
 }
 
-/// Removes the keys of one host from its files of known hosts; returns a line for each change.
+/// Report about the keys of one host that were removed, in lines.
+#[derive(Default)]
+pub(super) struct ForgottenKeys {
+    /// The changes, or the statement that the host was not known.
+    pub results: Vec<String>,
+    /// Lines of the files that were kept.
+    pub notes: Vec<String>,
+}
+
+/// Removes the keys of one host from its files of known hosts.
 ///
 /// # Errors
 /// If a file cannot be read or written.
-pub(super) fn forget_keys(
-    host: &str,
-    target: &SshTarget,
-) -> Result<Vec<String>, crate::transport::TransportError> {
+pub(super) fn forget_keys(host: &str, target: &SshTarget) -> Result<ForgottenKeys, TransportError> {
     let (address, port) = target.known_name();
-    let mut lines = Vec::new();
+    let mut report = ForgottenKeys::default();
     // The system's file belongs to the administrator; the other files belong to the user.
     for file in target
         .known_hosts
@@ -112,19 +121,19 @@ pub(super) fn forget_keys(
         let forgotten = forget(file, address, port)?;
         if !forgotten.lines.is_empty() {
             let (count, file) = (forgotten.lines.len(), file.display());
-            lines.push(format!(
+            report.results.push(format!(
                 "{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old"
             ));
         }
         for line in forgotten.patterns {
-            lines.push(format!(
+            report.notes.push(format!(
                 "{host}: {}:{line} is a pattern and was kept",
                 file.display()
             ));
         }
     }
-    if lines.is_empty() {
-        lines.push(format!("{host}: not known"));
+    if report.results.is_empty() && report.notes.is_empty() {
+        report.results.push(format!("{host}: not known"));
     }
-    Ok(lines)
+    Ok(report)
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use super::GlobalArgs;
 use super::apply::run_owner;
 use super::connect::SshConnector;
 use super::execute::fleet_through;
 use super::exit_code::ExitStatus;
 use super::known_hosts::forget_keys;
-use super::selection::InventorySelection;
+use super::selection::{InventorySelection, reject};
 use crate::inventory::Inventory;
 use crate::maintenance::{
     DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, NodeVisit, Reconnect,
@@ -56,6 +57,20 @@ pub(super) struct VisitLimits {
 }
 
 impl MaintenanceSite {
+    /// Loads the inventory, selects its hosts, and connects to them on demand.
+    ///
+    /// # Errors
+    /// Configuration errors.
+    pub(super) fn open(
+        common: &GlobalArgs,
+        selection: &InventorySelection,
+    ) -> anyhow::Result<Self> {
+        let screen = common.screen();
+        let loaded = selection.hosts(&screen);
+        let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
+        Self::new(Arc::new(inventory), hosts, selection, screen)
+    }
+
     /// Connects to the hosts of an inventory, on demand.
     ///
     /// # Errors
@@ -86,6 +101,19 @@ impl MaintenanceSite {
             screen,
             connector,
         })
+    }
+
+    /// Does an act, closes the connections, prints the error, and returns the exit code.
+    ///
+    /// # Errors
+    /// Those that are not about maintenance.
+    pub(super) async fn act(
+        self,
+        act: impl AsyncFnOnce(&Self) -> anyhow::Result<ExitStatus>,
+    ) -> anyhow::Result<ExitStatus> {
+        let outcome = act(&self).await;
+        self.fleet.close().await;
+        settle(outcome, &self.screen)
     }
 
     /// Takes the limits of the drains from the command line.
@@ -125,10 +153,10 @@ impl MaintenanceSite {
         let Some(settings) = self.connector.settings(host).await else {
             return;
         };
-        let forgotten = settings.and_then(|target| forget_keys(host.as_str(), &target));
-        let lines = forgotten.unwrap_or_else(|error| {
-            vec![format!("{host}: its host key was not forgotten: {error}")]
-        });
+        let lines = match settings.and_then(|target| forget_keys(host.as_str(), &target)) {
+            Ok(forgotten) => [forgotten.results, forgotten.notes].concat(),
+            Err(error) => vec![format!("{host}: its host key was not forgotten: {error}")],
+        };
         for line in lines {
             self.screen.note(&literal(&line));
         }
@@ -154,10 +182,7 @@ impl MaintenanceSite {
 }
 
 /// Prints the error of an act, and returns its exit code.
-pub(super) fn settle(
-    outcome: anyhow::Result<ExitStatus>,
-    screen: &Screen,
-) -> anyhow::Result<ExitStatus> {
+fn settle(outcome: anyhow::Result<ExitStatus>, screen: &Screen) -> anyhow::Result<ExitStatus> {
     let error = match outcome {
         Ok(exit) => return Ok(exit),
         Err(error) => error.downcast::<MaintenanceError>()?,

@@ -1,7 +1,6 @@
 //! `skep rebalance`: arguments, the plan, the question, output and exit code. The rebalance itself
 //! is in `crate::maintenance`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,8 +8,8 @@ use clap::Args;
 use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
-use super::maintenance_site::{MaintenanceSite, settle};
-use super::selection::{InventorySelection, reject};
+use super::maintenance_site::MaintenanceSite;
+use super::selection::InventorySelection;
 use crate::maintenance::{RebalanceOutcome, RebalancePlan, plan_rebalance, rebalance};
 use crate::report::{TextTable, literal};
 
@@ -37,14 +36,10 @@ pub(super) struct RebalanceArgs {
 /// # Errors
 /// Configuration errors, and a rebalance that is refused or fails.
 pub(super) async fn run(common: &GlobalArgs, args: &RebalanceArgs) -> anyhow::Result<ExitStatus> {
-    let screen = common.screen();
-    let loaded = args.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let mut site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
+    let mut site = MaintenanceSite::open(common, &args.selection)?;
     site.options.limit = args.timeout;
-    let outcome = rebalance_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| rebalance_site(common, args, site).await)
+        .await
 }
 
 async fn rebalance_site(

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
-use super::maintenance_site::{MaintenanceSite, VisitLimits, nodes, plan_text, settle};
+use super::maintenance_site::{MaintenanceSite, VisitLimits, nodes, plan_text};
 use super::selection::RunSelection;
 use crate::kinds::package::VersionPattern;
 use crate::maintenance::{
@@ -111,9 +111,8 @@ pub(super) async fn run(common: &GlobalArgs, args: &UpgradeArgs) -> anyhow::Resu
     let selection = &args.selection.inventory;
     let site = MaintenanceSite::new(inventory, work.hosts(), selection, screen)?;
     let site = site.limit(&args.limits.drain);
-    let outcome = upgrade(common, args, &facts, &work, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| upgrade(common, args, &facts, &work, site).await)
+        .await
 }
 
 async fn upgrade(

@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 
 use super::{Diagnostic, Diagnostics, Severity};
 use crate::diagnostic::{SourceSpan, mask};
-use crate::names::HostName;
+use crate::names::{HostName, short_list};
 
 /// Number of hosts that a note names; the others are only counted.
 const HOSTS_SHOWN: usize = 3;
@@ -97,18 +97,10 @@ impl Diagnostic {
 }
 
 fn hosts_in_words(hosts: &IndexSet<HostName>) -> String {
-    let shown: Vec<&str> = hosts
-        .iter()
-        .take(HOSTS_SHOWN)
-        .map(HostName::as_str)
-        .collect();
-    match hosts.len().checked_sub(HOSTS_SHOWN) {
-        None | Some(0) => shown.join(", "),
-        Some(rest) => format!(
-            "{} hosts: {} and {rest} more",
-            hosts.len(),
-            shown.join(", ")
-        ),
+    let names = short_list(hosts.iter().map(HostName::as_str), HOSTS_SHOWN);
+    match hosts.len() {
+        0..=HOSTS_SHOWN => names,
+        count => format!("{count} hosts: {names}"),
     }
 }
 

@@ -188,6 +188,19 @@ pub(super) async fn under_lease<T>(
     outcome
 }
 
+/// Reads the swarm as the drain of a node judges it.
+async fn read_for_drain(
+    fleet: &Arc<Fleet>,
+    inventory: &Inventory,
+    options: &DrainOptions,
+) -> Result<SwarmReading, MaintenanceError> {
+    let mut reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+    if options.ignores_volumes {
+        reading.workload.forget_volumes();
+    }
+    Ok(reading)
+}
+
 /// Drains one node: reads and assesses it again, sets its availability, and waits.
 pub(super) async fn drain_node(
     fleet: &Arc<Fleet>,
@@ -199,10 +212,7 @@ pub(super) async fn drain_node(
 ) -> Result<DrainOutcome, MaintenanceError> {
     let (host, begun) = (&planned.host, Instant::now());
     // The swarm may have changed during the question, and by the drains before this one.
-    let mut reading = read_settled_swarm(fleet, inventory, options.forks).await?;
-    if options.ignores_volumes {
-        reading.workload.forget_volumes();
-    }
+    let mut reading = read_for_drain(fleet, inventory, options).await?;
     let mut target = reading.target(host, &[])?;
     if target.node.id != planned.node.id {
         return Err(MaintenanceError::Replaced(host.clone()));
@@ -217,10 +227,7 @@ pub(super) async fn drain_node(
         }
         if target.impacts.iter().any(|impact| impact.spread_first) {
             spread(fleet, &managers, &reading, &target, options, stop, note).await?;
-            reading = read_settled_swarm(fleet, inventory, options.forks).await?;
-            if options.ignores_volumes {
-                reading.workload.forget_volumes();
-            }
+            reading = read_for_drain(fleet, inventory, options).await?;
             target = reading.target(host, &[])?;
             let left = target.impacts.iter().filter(|impact| impact.spread_first);
             let left: Vec<String> = left.map(|impact| impact.service.clone()).collect();

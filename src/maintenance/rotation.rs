@@ -87,9 +87,8 @@ pub async fn rotate_tokens(
     };
     let begun = Instant::now();
     let reading = read_swarm(fleet, inventory, options.forks).await?;
-    let first = first_manager(&reading)?;
-    let work = async {
-        let before = read_keys(fleet, first).await.map_err(rotation)?;
+    rotate(fleet, &reading, options, stop, async |first| {
+        let before = read_keys(fleet, first).await?;
         update_swarm(fleet, &reading.managers, flags, |_| {})
             .await
             .map_err(rotation)?;
@@ -104,8 +103,8 @@ pub async fn rotate_tokens(
             nodes: 0,
             seconds: begun.elapsed().as_secs_f64(),
         })
-    };
-    under_lease(fleet, first, options, stop, work).await
+    })
+    .await
 }
 
 /// Replaces the certificate authority, and waits until each node has a certificate of the new one.
@@ -122,7 +121,6 @@ pub async fn rotate_authority(
 ) -> Result<RotationOutcome, MaintenanceError> {
     let begun = Instant::now();
     let reading = read_swarm(fleet, inventory, options.forks).await?;
-    let first = first_manager(&reading)?;
     let away = reading.nodes.iter().find(|node| node.state != "ready");
     if let Some(node) = away {
         return Err(rotation(format!(
@@ -130,8 +128,8 @@ pub async fn rotate_authority(
             node.hostname, node.state
         )));
     }
-    let work = async {
-        let before = read_keys(fleet, first).await.map_err(rotation)?;
+    rotate(fleet, &reading, options, stop, async |first| {
+        let before = read_keys(fleet, first).await?;
         // A rotation that somebody has begun is waited for.
         if !before.is_rotating {
             let force = |spec: &mut Value| {
@@ -155,8 +153,8 @@ pub async fn rotate_authority(
             managers: reading.managers.clone(),
             seconds: begun.elapsed().as_secs_f64(),
         })
-    };
-    under_lease(fleet, first, options, stop, work).await
+    })
+    .await
 }
 
 /// Makes a new unlock key, and returns it. All managers must be reachable: one that is away would
@@ -171,7 +169,6 @@ pub async fn rotate_unlock_key(
     stop: &CancellationToken,
 ) -> Result<SecretBytes, MaintenanceError> {
     let reading = read_swarm(fleet, inventory, options.forks).await?;
-    let first = first_manager(&reading)?;
     if !reading.is_autolocked() {
         let why = "the swarm is not autolocked, so it has no unlock key; `docker swarm update --autolock=true` on a manager makes \
             one; nothing was changed";
@@ -184,7 +181,7 @@ pub async fn rotate_unlock_key(
             voters.reachable, voters.total
         )));
     }
-    let work = async {
+    rotate(fleet, &reading, options, stop, async |first| {
         let before = read_unlock_key(fleet, first).await.map_err(rotation)?;
         update_swarm(
             fleet,
@@ -199,26 +196,38 @@ pub async fn rotate_unlock_key(
             return Err(rotation("the managers still have the former key".into()));
         }
         Ok(key)
-    };
-    under_lease(fleet, first, options, stop, work).await
+    })
+    .await
+}
+
+/// Does the work of a rotation with the first manager, under the lease of its swarm.
+async fn rotate<T>(
+    fleet: &Arc<Fleet>,
+    reading: &SwarmReading,
+    options: &DrainOptions,
+    stop: &CancellationToken,
+    work: impl AsyncFnOnce(&HostName) -> Result<T, MaintenanceError>,
+) -> Result<T, MaintenanceError> {
+    let first = reading.managers.first();
+    let first =
+        first.ok_or_else(|| MaintenanceError::NoManager("the inventory has none".into()))?;
+    under_lease(fleet, first, options, stop, work(first)).await
 }
 
 fn rotation(why: String) -> MaintenanceError {
     MaintenanceError::Rotation(why)
 }
 
-fn first_manager(reading: &SwarmReading) -> Result<&HostName, MaintenanceError> {
-    let first = reading.managers.first();
-    first.ok_or_else(|| MaintenanceError::NoManager("the inventory has none".into()))
-}
-
-async fn read_keys(fleet: &Fleet, manager: &HostName) -> Result<SwarmKeys, String> {
+async fn read_keys(fleet: &Fleet, manager: &HostName) -> Result<SwarmKeys, MaintenanceError> {
     let answer = fleet.get(manager, "/swarm").await;
     let swarm = answer
         .json()
-        .map_err(|error| format!("{manager}: {error}"))?;
-    SwarmKeys::read(swarm)
-        .ok_or_else(|| format!("{manager}: it does not tell the state of the swarm"))
+        .map_err(|error| rotation(format!("{manager}: {error}")))?;
+    SwarmKeys::read(swarm).ok_or_else(|| {
+        rotation(format!(
+            "{manager}: it does not tell the state of the swarm"
+        ))
+    })
 }
 
 /// Waits until each manager that answers has new values.

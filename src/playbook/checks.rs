@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::nearest;
 use crate::inventory::{Host, Inventory};
 use crate::model::Resource;
-use crate::names::HostName;
+use crate::names::{HostName, short_list};
 
 use super::Playbook;
 
@@ -210,13 +210,8 @@ pub(super) fn unreached(
                 format!("no play reaches the host `{name}`: {groups}")
             }
             names => {
-                let shown = names.iter().take(NAMED_HOSTS).copied();
-                let shown = shown.collect::<Vec<_>>().join(", ");
-                let rest = match names.len().saturating_sub(NAMED_HOSTS) {
-                    0 => String::new(),
-                    others => format!(" and {others} others"),
-                };
-                format!("no play reaches {} hosts: {shown}{rest}", names.len())
+                let shown = short_list(names.iter().copied(), NAMED_HOSTS);
+                format!("no play reaches {} hosts: {shown}", names.len())
             }
         };
         let hint = format!(

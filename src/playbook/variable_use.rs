@@ -13,6 +13,7 @@ use super::Playbook;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::nearest_hint;
 use crate::inventory::{Inventory, VariableDecl};
+use crate::names::short_list;
 
 /// Variables that skep itself reads.
 const READ_BY_SKEP: &[&str] = &["swarm_address"];
@@ -99,19 +100,11 @@ pub(super) fn check(inventory: &Inventory, playbook: &Playbook, diagnostics: &mu
         })
         .collect();
     if let Some((first, var)) = unused.first() {
-        let named: Vec<String> = unused
-            .iter()
-            .take(NAMED_VARIABLES)
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        let rest = match unused.len() - named.len() {
-            0 => String::new(),
-            others => format!(" and {others} others"),
-        };
+        let named: Vec<String> = unused.iter().map(|(name, _)| format!("`{name}`")).collect();
         let message = format!(
-            "no playbook or template uses the inventory variable{} {}{rest}",
+            "no playbook or template uses the inventory variable{} {}",
             if unused.len() == 1 { "" } else { "s" },
-            named.join(", ")
+            short_list(named.iter().map(String::as_str), NAMED_VARIABLES)
         );
         let warning = Diagnostic::warning(message).at(var.place.clone());
         diagnostics.push(warning.maybe_hint(hint(first)));

@@ -27,6 +27,9 @@ use crate::swarm::{EngineFacts, MemberObservation, cluster_drift};
 /// them.
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
+/// Note for findings that no resource of a playbook is about.
+const NO_RESOURCE: &str = "no resource of the playbook fixes this: see `skep status`";
+
 /// Findings about the swarm as a whole.
 const CLUSTER: &str = "cluster[swarm]";
 
@@ -50,7 +53,7 @@ struct CollectedObservations {
     members: BTreeMap<HostName, MemberObservation>,
     /// Nodes by the manager that listed them.
     nodes: BTreeMap<HostName, Vec<SwarmNode>>,
-    /// What may be due on each member.
+    /// Maintenance that may be due on each member.
     upkeep: BTreeMap<HostName, HostUpkeep>,
     /// Digests of the join tokens that were read ahead.
     tokens: BTreeMap<HostName, TokenDigests>,
@@ -94,7 +97,7 @@ impl SwarmCheck {
         self
     }
 
-    /// Returns what is due on each host.
+    /// Returns the due maintenance of each host.
     fn upkeep(&self) -> Vec<(HostName, ResourceOutcome)> {
         let Ok(facts) = EngineFacts::built_in() else {
             return Vec::new();
@@ -102,7 +105,8 @@ impl SwarmCheck {
         let heard = self.heard();
         let hosts = heard.upkeep.iter().filter_map(|(host, upkeep)| {
             let (fields, remedies) = upkeep.due(host, &facts);
-            let outcome = finding("host[upkeep]", fields, remedies);
+            // Nobody has changed a host whose reboot is due, so the drift has no cause.
+            let outcome = finding("host[upkeep]", fields, remedies, None);
             outcome.change.is_some().then(|| (host.clone(), outcome))
         });
         hosts.collect()
@@ -301,7 +305,12 @@ impl ClusterCheck for SwarmCheck {
                         .fields
                         .extend(tokens.rotated(managers.iter().copied(), memory));
                 }
-                found.push((manager, finding(CLUSTER, drift.fields, drift.remedies)));
+                // No resource declares the state of the swarm, so the cause of its drift cannot be
+                // a playbook that is not yet applied.
+                let cause = Some(DriftCause::ChangedBehindOurBack);
+                let mut notes = vec![NO_RESOURCE.to_owned()];
+                notes.extend(drift.remedies);
+                found.push((manager, finding(CLUSTER, drift.fields, notes, cause)));
                 return found;
             }
             Err(why) => why,
@@ -350,18 +359,15 @@ fn named(resource: &str, outcome: Outcome) -> ResourceOutcome {
     ResourceOutcome::new("the cluster", resource, outcome)
 }
 
-fn finding(resource: &str, fields: Vec<FieldChange>, remedies: Vec<String>) -> ResourceOutcome {
+fn finding(
+    resource: &str,
+    fields: Vec<FieldChange>,
+    notes: Vec<String>,
+    cause: Option<DriftCause>,
+) -> ResourceOutcome {
     if fields.is_empty() {
         return named(resource, Outcome::Unchanged);
     }
-    // Nobody has changed a host whose reboot is due. No resource declares the state of the swarm,
-    // so the cause of its drift cannot be a playbook that is not yet applied.
-    let (mut notes, mut cause) = (Vec::new(), None);
-    if resource == CLUSTER {
-        notes.push("no resource of the playbook fixes this: see `skep status`".to_owned());
-        cause = Some(DriftCause::ChangedBehindOurBack);
-    }
-    notes.extend(remedies);
     let change = ChangeView {
         action: Action::Update,
         fields,

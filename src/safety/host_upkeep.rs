@@ -1,7 +1,7 @@
 //! Maintenance that is due on a host: a reboot, an Engine with a known fix, security updates. Pure.
 
 use crate::model::{DisplayValue, FieldChange, PackageUpdate, RebootState};
-use crate::names::HostName;
+use crate::names::{HostName, short_list};
 use crate::swarm::EngineFacts;
 
 /// Number of packages that are named.
@@ -51,15 +51,8 @@ impl HostUpkeep {
             .map(|update| update.name.as_str())
             .collect();
         if !names.is_empty() {
-            let mut waiting = names[..names.len().min(NAMED)].join(", ");
-            if names.len() > NAMED {
-                waiting.push_str(&format!(" and {} others", names.len() - NAMED));
-            }
-            add(
-                "security updates",
-                format!("waiting: {waiting}"),
-                "installed",
-            );
+            let waiting = format!("waiting: {}", short_list(names, NAMED));
+            add("security updates", waiting, "installed");
             remedies.push("`skep upgrade PLAYBOOK --os --reboot` installs them".into());
         }
         (fields, remedies)

@@ -43,6 +43,19 @@ pub fn inactive(name: &str) -> Value {
         "RemoteManagers": null}})
 }
 
+/// Returns the answers of `docker01` as the only manager of a swarm.
+pub fn only_manager() -> HostAnswers {
+    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
+    own(
+        "/info",
+        good(manager("docker01", "n1", "192.168.56.11", "c1")),
+    )
+    .with(
+        Query::docker("/nodes"),
+        QueryAnswer::Engine(good(json!([leader]))),
+    )
+}
+
 /// Returns the `/info` of a worker.
 pub fn worker(name: &str, node_id: &str, address: &str, manager: (&str, &str)) -> Value {
     json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {

@@ -1,7 +1,6 @@
 //! `skep node drain | activate | promote | demote`: arguments, the plan, the question, output and
 //! exit code. The acts themselves are in `crate::maintenance`.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -9,8 +8,8 @@ use clap::Args;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{DrainLimits, MaintenanceSite, names, nodes, plan_text, settle};
-use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
+use crate::cli::maintenance_site::{DrainLimits, MaintenanceSite, names, nodes, plan_text};
+use crate::cli::selection::{ConfigurationError, InventorySelection};
 use crate::maintenance::{activate, change_role, drain, plan_drain, plan_role};
 use crate::names::HostName;
 use crate::report::literal;
@@ -46,16 +45,13 @@ pub(super) fn open_site(
     common: &GlobalArgs,
     args: &MaintainArgs,
 ) -> anyhow::Result<MaintenanceSite> {
-    let screen = common.screen();
     if !args.selection.limit.is_empty() {
         let why = "error: --limit does not belong to this verb\n  try: name the hosts, groups or patterns as arguments\n";
         return Err(ConfigurationError(why.into()).into());
     }
     let mut selection = args.selection.clone();
     selection.limit.clone_from(&args.hosts);
-    let selected = selection.hosts(&screen);
-    let (inventory, hosts) = selected.map_err(|errors| reject(&errors, &screen))?;
-    MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)
+    MaintenanceSite::open(common, &selection)
 }
 
 /// Drains nodes.
@@ -67,9 +63,8 @@ pub(super) async fn drain_nodes(
     args: &DrainArgs,
 ) -> anyhow::Result<ExitStatus> {
     let site = open_site(common, &args.common)?.limit(&args.limits);
-    let outcome = drain_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| drain_site(common, args, site).await)
+        .await
 }
 
 async fn drain_site(
@@ -129,9 +124,8 @@ pub(super) async fn activate_nodes(
     args: &MaintainArgs,
 ) -> anyhow::Result<ExitStatus> {
     let site = open_site(common, args)?;
-    let outcome = activate_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| activate_site(common, args, site).await)
+        .await
 }
 
 async fn activate_site(
@@ -180,9 +174,8 @@ pub(super) async fn change_roles(
     role: NodeRole,
 ) -> anyhow::Result<ExitStatus> {
     let site = open_site(common, args)?;
-    let outcome = change_site(common, args, role, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| change_site(common, args, role, site).await)
+        .await
 }
 
 async fn change_site(

@@ -9,7 +9,7 @@ use super::maintain::{MaintainArgs, open_site};
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, names, nodes, plan_text, settle};
+use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, names, nodes, plan_text};
 use crate::maintenance::{plan_reboot, reboot_nodes};
 use crate::report::literal;
 
@@ -28,9 +28,8 @@ pub(super) struct RebootArgs {
 /// Configuration errors, and a reboot that is refused or fails.
 pub(super) async fn reboot(common: &GlobalArgs, args: &RebootArgs) -> anyhow::Result<ExitStatus> {
     let site = open_site(common, &args.common)?.limit(&args.limits.drain);
-    let outcome = reboot_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| reboot_site(common, args, site).await)
+        .await
 }
 
 async fn reboot_site(

@@ -5,7 +5,7 @@ use super::maintain::{DrainArgs, open_site};
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text, settle};
+use crate::cli::maintenance_site::{MaintenanceSite, names, nodes, plan_text};
 use crate::maintenance::{RemovalOutcome, RemovalPlan, plan_removal, remove_nodes};
 use crate::report::literal;
 
@@ -15,9 +15,8 @@ use crate::report::literal;
 /// Configuration errors, and a removal that is refused or fails.
 pub(super) async fn remove(common: &GlobalArgs, args: &DrainArgs) -> anyhow::Result<ExitStatus> {
     let site = open_site(common, &args.common)?.limit(&args.limits);
-    let outcome = remove_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| remove_site(common, args, site).await)
+        .await
 }
 
 async fn remove_site(

@@ -1,15 +1,13 @@
 //! `skep node replace`: arguments, the plan, the question, output and exit code. The replacement
 //! itself is in `crate::maintenance`.
 
-use std::sync::Arc;
-
 use clap::Args;
 
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{DrainLimits, MaintenanceSite, plan_text, settle};
-use crate::cli::selection::{InventorySelection, reject};
+use crate::cli::maintenance_site::{DrainLimits, MaintenanceSite, plan_text};
+use crate::cli::selection::InventorySelection;
 use crate::maintenance::{ReplacementPlan, plan_replacement, replace_node};
 use crate::names::HostName;
 use crate::report::literal;
@@ -40,15 +38,10 @@ pub(super) struct ReplaceArgs {
 /// # Errors
 /// Configuration errors, and a replacement that is refused or fails.
 pub(super) async fn replace(common: &GlobalArgs, args: &ReplaceArgs) -> anyhow::Result<ExitStatus> {
-    let screen = common.screen();
-    let loaded = args.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
-    let mut site = site.limit(&args.limits);
+    let mut site = MaintenanceSite::open(common, &args.selection)?.limit(&args.limits);
     site.options.ignores_volumes = args.without_data;
-    let outcome = replace_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| replace_site(common, args, site).await)
+        .await
 }
 
 async fn replace_site(

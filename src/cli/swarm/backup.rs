@@ -2,7 +2,6 @@
 //! itself is in `crate::maintenance`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -13,8 +12,8 @@ use crate::base::write_whole_file;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, plan_text, settle};
-use crate::cli::selection::{InventorySelection, reject};
+use crate::cli::maintenance_site::{MaintenanceSite, VisitLimits, plan_text};
+use crate::cli::selection::InventorySelection;
 use crate::maintenance::{create_backup, plan_backup};
 use crate::names::HostName;
 use crate::report::literal;
@@ -50,16 +49,11 @@ pub(super) async fn backup_swarm(
     common: &GlobalArgs,
     args: &BackupArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let screen = common.screen();
-    let loaded = args.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
+    let site = MaintenanceSite::open(common, &args.selection)?.limit(&args.limits.drain);
     // A wrong key is found before a manager is drained.
-    let recipients = recipients(&args.recipient, &inventory, &hosts).await?;
-    let site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
-    let site = site.limit(&args.limits.drain);
-    let outcome = backup_site(common, args, &recipients, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    let recipients = recipients(&args.recipient, &site.inventory, &site.hosts).await?;
+    site.act(async |site| backup_site(common, args, &recipients, site).await)
+        .await
 }
 
 async fn backup_site(

@@ -1,7 +1,6 @@
 //! `skep swarm recover`: arguments, the plan, the question, output and exit code. The recovery
 //! itself is in `crate::maintenance`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,8 +8,8 @@ use clap::Args;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, settle};
-use crate::cli::selection::{InventorySelection, reject};
+use crate::cli::maintenance_site::MaintenanceSite;
+use crate::cli::selection::InventorySelection;
 use crate::maintenance::{RecoveryOptions, RecoveryOutcome, RecoveryPlan, plan_recovery, recover};
 use crate::names::HostName;
 use crate::report::literal;
@@ -42,13 +41,9 @@ pub(super) async fn recover_swarm(
     common: &GlobalArgs,
     args: &RecoverArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let screen = common.screen();
-    let loaded = args.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
-    let outcome = recover_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    let site = MaintenanceSite::open(common, &args.selection)?;
+    site.act(async |site| recover_site(common, args, site).await)
+        .await
 }
 
 async fn recover_site(

@@ -10,7 +10,7 @@ use clap::Args;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, settle};
+use crate::cli::maintenance_site::MaintenanceSite;
 use crate::cli::selection::{InventorySelection, reject};
 use crate::maintenance::{
     BackupManifest, MaintenanceError, RestoreOptions, SwarmBackup, check_restore, restore_backup,
@@ -57,9 +57,8 @@ pub(super) async fn restore_swarm(
     let opened = opened.map_err(|why| anyhow::anyhow!("{}: {why}", args.file.display()))?;
     let backup = SwarmBackup::unpack(opened.expose()).map_err(anyhow::Error::msg)?;
     let site = MaintenanceSite::new(Arc::new(inventory), hosts, &args.selection, screen)?;
-    let outcome = restore_site(common, args, &backup, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| restore_site(common, args, &backup, site).await)
+        .await
 }
 
 async fn restore_site(

@@ -2,7 +2,6 @@
 //! `crate::maintenance`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,8 +12,8 @@ use crate::base::write_whole_file;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, nodes, settle};
-use crate::cli::selection::{InventorySelection, reject};
+use crate::cli::maintenance_site::{MaintenanceSite, nodes};
+use crate::cli::selection::InventorySelection;
 use crate::maintenance::{
     RotatedTokens, RotationOutcome, rotate_authority, rotate_tokens, rotate_unlock_key,
 };
@@ -91,27 +90,23 @@ pub(super) async fn rotate(common: &GlobalArgs, args: &RotateArgs) -> anyhow::Re
         RotationTarget::Ca(args) => &args.common,
         RotationTarget::UnlockKey(args) => &args.common,
     };
-    let screen = common.screen();
-    let loaded = given.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let recipients = match &args.target {
-        RotationTarget::UnlockKey(args) => recipients(&args.recipient, &inventory, &hosts).await?,
-        RotationTarget::Tokens(_) | RotationTarget::Ca(_) => Vec::new(),
-    };
-    let inventory = Arc::new(inventory);
-    let mut site = MaintenanceSite::new(inventory, hosts, &given.selection, screen)?;
-    let outcome = match &args.target {
-        RotationTarget::Tokens(args) => rotate_site_tokens(common, args, &site).await,
+    let mut site = MaintenanceSite::open(common, &given.selection)?;
+    match &args.target {
+        RotationTarget::Tokens(args) => {
+            site.act(async |site| rotate_site_tokens(common, args, site).await)
+                .await
+        }
         RotationTarget::Ca(args) => {
             site.options.limit = args.timeout;
-            rotate_site_authority(common, args, &site).await
+            site.act(async |site| rotate_site_authority(common, args, site).await)
+                .await
         }
         RotationTarget::UnlockKey(args) => {
-            rotate_site_unlock_key(common, args, &recipients, &site).await
+            let keys = recipients(&args.recipient, &site.inventory, &site.hosts).await?;
+            site.act(async |site| rotate_site_unlock_key(common, args, &keys, site).await)
+                .await
         }
-    };
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    }
 }
 
 async fn rotate_site_tokens(

@@ -2,7 +2,6 @@
 //! `crate::maintenance`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,8 +12,8 @@ use crate::base::UNLOCK_KEY;
 use crate::cli::GlobalArgs;
 use crate::cli::exit_code::ExitStatus;
 use crate::cli::interrupt::stop_on_interrupt;
-use crate::cli::maintenance_site::{MaintenanceSite, settle};
-use crate::cli::selection::{ConfigurationError, InventorySelection, reject};
+use crate::cli::maintenance_site::MaintenanceSite;
+use crate::cli::selection::{ConfigurationError, InventorySelection};
 use crate::maintenance::{plan_unlock, unlock_managers};
 use crate::model::{SecretBytes, ValueSource};
 use crate::names::HostName;
@@ -43,15 +42,10 @@ pub(super) async fn unlock_swarm(
     common: &GlobalArgs,
     args: &UnlockArgs,
 ) -> anyhow::Result<ExitStatus> {
-    let screen = common.screen();
-    let loaded = args.selection.hosts(&screen);
-    let (inventory, hosts) = loaded.map_err(|errors| reject(&errors, &screen))?;
-    let inventory = Arc::new(inventory);
-    let mut site = MaintenanceSite::new(inventory, hosts, &args.selection, screen)?;
+    let mut site = MaintenanceSite::open(common, &args.selection)?;
     site.options.limit = args.timeout;
-    let outcome = unlock_site(common, args, &site).await;
-    site.fleet.close().await;
-    settle(outcome, &site.screen)
+    site.act(async |site| unlock_site(common, args, site).await)
+        .await
 }
 
 async fn unlock_site(

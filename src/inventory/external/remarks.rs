@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, SourceFile, SourceSpan, is_secret_key};
+use crate::names::short_list;
 
 /// Number of hosts that a remark names; the others are counted.
 const NAMED_HOSTS: usize = 3;
@@ -95,17 +96,8 @@ impl ConversionRemarks {
 }
 
 fn hosts_text(hosts: &IndexSet<String>) -> Option<String> {
-    let named: Vec<&str> = hosts.iter().take(NAMED_HOSTS).map(String::as_str).collect();
-    if named.is_empty() {
-        return None;
-    }
-    let others = hosts.len() - named.len();
-    let named = named.join(", ");
-    Some(match others {
-        0 => named,
-        1 => format!("{named} and 1 other host"),
-        _ => format!("{named} and {others} other hosts"),
-    })
+    let hosts = hosts.iter().map(String::as_str);
+    Some(short_list(hosts, NAMED_HOSTS)).filter(|text| !text.is_empty())
 }
 
 /// The user's own files, which are searched for the line that sets a variable.
@@ -217,7 +209,7 @@ mod tests {
         }
         let found = remarks.diagnostics(Path::new("ansible:hosts.ini"), &files);
         let one = found.iter().next().unwrap();
-        assert_eq!(one.message, "m2, m3, m4 and 2 other hosts: `x` is odd");
+        assert_eq!(one.message, "m2, m3, m4 and 2 others: `x` is odd");
         let place = one.place.as_ref().unwrap();
         assert_eq!((place.line(), place.column()), (3, 4));
         assert_eq!(files.find("none", ""), None);

@@ -11,16 +11,7 @@ const PATH: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
 const WAIT: &str = "docker01 wait /networks/back?scope=swarm /Driver=\"overlay\"";
 
 fn live(network: Value) -> HostAnswers {
-    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
-    own(
-        "/info",
-        good(manager("docker01", "n1", "192.168.56.11", "c1")),
-    )
-    .with(
-        Query::docker("/nodes"),
-        QueryAnswer::Engine(good(json!([leader]))),
-    )
-    .with(
+    only_manager().with(
         Query::docker(PATH),
         QueryAnswer::Engine(good(json!([network]))),
     )

@@ -19,28 +19,20 @@ fn version(number: u64, value: &str) -> Value {
 }
 
 fn live(secrets: Value, services: Value, key: bool) -> HostAnswers {
-    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let keys = json!([{"ID": "k", "Spec": {"Name": "skep-digest-key", "Data": Base64::encode_string(b"key")}}]);
     let keys = if key { keys } else { json!([]) };
     let value = Query::Local(ValueSource::Environment("DB".into()));
-    own(
-        "/info",
-        good(manager("docker01", "n1", "192.168.56.11", "c1")),
-    )
-    .with(
-        Query::docker("/nodes"),
-        QueryAnswer::Engine(good(json!([leader]))),
-    )
-    .with(Query::docker(SECRETS), QueryAnswer::Engine(good(secrets)))
-    .with(
-        Query::docker("/services"),
-        QueryAnswer::Engine(good(services)),
-    )
-    .with(Query::docker(KEYS), QueryAnswer::Engine(good(keys)))
-    .with(
-        value,
-        QueryAnswer::Value(SecretBytes::new(b"hunter2".to_vec())),
-    )
+    only_manager()
+        .with(Query::docker(SECRETS), QueryAnswer::Engine(good(secrets)))
+        .with(
+            Query::docker("/services"),
+            QueryAnswer::Engine(good(services)),
+        )
+        .with(Query::docker(KEYS), QueryAnswer::Engine(good(keys)))
+        .with(
+            value,
+            QueryAnswer::Value(SecretBytes::new(b"hunter2".to_vec())),
+        )
 }
 
 fn planned(table: &str, answers: &HostAnswers) -> Result<Option<Change>, Refusal> {

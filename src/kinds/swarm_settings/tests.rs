@@ -8,19 +8,10 @@ use crate::model::QueryAnswer;
 use crate::swarm::samples::*;
 
 fn live(spec: &Value) -> HostAnswers {
-    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let swarm = json!({
         "Version": {"Index": 7}, "Spec": spec, "JoinTokens": {"Worker": "SWMTKN-1-x", "Manager": "SWMTKN-1-y"},
     });
-    own(
-        "/info",
-        good(manager("docker01", "n1", "192.168.56.11", "c1")),
-    )
-    .with(
-        Query::docker("/nodes"),
-        QueryAnswer::Engine(good(json!([leader]))),
-    )
-    .with(Query::docker("/swarm"), QueryAnswer::Engine(good(swarm)))
+    only_manager().with(Query::docker("/swarm"), QueryAnswer::Engine(good(swarm)))
 }
 
 fn spec() -> Value {

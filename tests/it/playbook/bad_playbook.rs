@@ -140,7 +140,7 @@ fn same_error_on_many_hosts_is_reported_once() {
     assert!(
         errors
             .render(false)
-            .contains("note: on 100 hosts: node0, node1, node2 and 97 more")
+            .contains("note: on 100 hosts: node0, node1, node2 and 97 others")
     );
     assert_eq!(errors.to_json()[0]["hosts"].as_array().unwrap().len(), 100);
 }
