@@ -37,6 +37,7 @@ pub mod maintenance;
 pub mod model;
 pub mod names;
 pub mod playbook;
+pub mod probe;
 pub mod rebuild;
 pub mod report;
 pub mod runner;

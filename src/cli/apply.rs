@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::GlobalArgs;
-use super::execute::{RunContext, cluster_check, execute_loaded};
+use super::execute::{RunContext, cluster_check, execute_loaded, play_drain};
 use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
+use super::unlock_key::unlock_key_source;
 use crate::playbook;
 use crate::rebuild::accept_lost_cluster;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
 use crate::runner::{
-    ClusterCheck, LeaseOwner, PlanApproval, RunOptions, RunPlan, RunSummary, apply,
+    ClusterCheck, LeaseOwner, NodeDrain, PlanApproval, RunOptions, RunPlan, RunSummary, apply,
 };
 use crate::safety::SwarmGuard;
 
@@ -37,6 +38,9 @@ pub(super) struct ApplyArgs {
     /// until they are back.
     #[arg(long)]
     force: bool,
+    /// Interrupt services where a play with `drain = true` drains a node.
+    #[arg(long)]
+    allow_interruption: bool,
     /// Start a new swarm although an older one is remembered: its services, secrets, configs and
     /// labels are lost.
     #[arg(long)]
@@ -53,6 +57,8 @@ pub(super) struct ApplyOptions {
     pub lock_wait: Duration,
     /// Continue even if the managers lose their majority.
     pub force: bool,
+    /// Drains may interrupt services.
+    pub allow_interruption: bool,
     /// The run, as its locks and leases name it.
     pub owner: LeaseOwner,
 }
@@ -110,6 +116,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result
         diff: args.diff,
         lock_wait: args.lock_wait,
         force: args.force,
+        allow_interruption: args.allow_interruption,
         owner: run_owner(),
     };
     let mut loaded = args.selection.prepare(&screen)?;
@@ -141,11 +148,20 @@ pub(super) async fn apply_loaded(
         silent: common.json,
         yes: manner.yes,
     };
-    let guard = Arc::new(SwarmGuard::new(manner.force, &loaded));
+    let unlock_key = unlock_key_source(&loaded.inventory, &loaded.resolved.hosts())?;
+    let guard = Arc::new(SwarmGuard {
+        unlocks: unlock_key.is_some(),
+        ..SwarmGuard::new(manner.force, &loaded)
+    });
+    let inventory = loaded.inventory.clone();
     let act = async |run: &RunContext| {
         let cluster_check = cluster_check(run, BTreeMap::new())
             .map(|check| Arc::new(check) as Arc<dyn ClusterCheck>);
+        let drain = play_drain(run, &inventory, &manner.owner, manner.allow_interruption);
+        let unlock_key = unlock_key.clone();
         let options = RunOptions {
+            unlock_key,
+            drain: drain.map(|drain| Arc::new(drain) as Arc<dyn NodeDrain>),
             forks: run.forks,
             lock_wait: manner.lock_wait,
             owner: manner.owner.clone(),

@@ -2,21 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::GlobalArgs;
+use super::apply::run_owner;
 use super::connect::SshConnector;
 use super::interrupt::stop_on_interrupt;
 use super::login::LoginArgs;
 use super::selection::RunSelection;
+use super::unlock_key::unlock_key_source;
 use crate::drift::IgnoreRules;
 use crate::inventory::Inventory;
+use crate::maintenance::{DrainOptions, DrainPurpose, PlayDrain};
 use crate::names::HostName;
 use crate::playbook::{PreparedRun as Loaded, ResolvedPlaybook};
 use crate::report::{Screen, report_json, report_progress};
 use crate::runner;
-use crate::runner::{DisruptionForecast, DockerReader as _, Event, EventSender, Fleet, RunSummary};
+use crate::runner::{
+    DisruptionNotes, DockerReader as _, Event, EventSender, Fleet, LeaseOwner, NodeDrain,
+    RunSummary,
+};
 use crate::safety::{AutolockForecast, SwarmCheck, expected_members};
 use crate::swarm::CertificateValidity;
 
@@ -43,11 +50,46 @@ pub(super) async fn run_plan(
     selection: &RunSelection,
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
+    let loaded = selection.prepare(screen)?;
+    let inventory = loaded.inventory.clone();
+    let unlocks = unlock_key_source(&inventory, &loaded.resolved.hosts())?.is_some();
     let look = async |run: &RunContext| {
-        let forecast: Option<&dyn DisruptionForecast> = Some(&AutolockForecast);
-        runner::run_read_only(&run.fleet, &run.work, run.forks, None, forecast, &run.stop).await
+        let drain = play_drain(run, &inventory, &run_owner(), false);
+        let autolock = AutolockForecast { unlocks };
+        let drain = drain.as_ref().map(|drain| drain as &dyn NodeDrain);
+        let notes = DisruptionNotes::new(&autolock, drain, &run.work);
+        let notes = Some(&notes);
+        runner::run_read_only(&run.fleet, &run.work, run.forks, None, notes, &run.stop).await
     };
-    execute(common, screen, selection, verb, look).await
+    execute_loaded(common, screen, selection, loaded, verb, None, look).await
+}
+
+/// Time for the tasks of a node to leave it.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// Time for a node to be back after its Engine was restarted.
+const RETURN_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// Time to wait for another run that disrupts the swarm.
+const LEASE_WAIT: Duration = Duration::from_secs(60);
+
+/// Returns the drain of nodes for the plays that ask for it; `None` if there is no such play.
+pub(super) fn play_drain(
+    run: &RunContext,
+    inventory: &Arc<Inventory>,
+    owner: &LeaseOwner,
+    allow_interruption: bool,
+) -> Option<PlayDrain> {
+    run.work.plays.iter().find(|play| play.drain.is_some())?;
+    let options = DrainOptions {
+        purpose: DrainPurpose::Apply,
+        allow_interruption,
+        ignores_volumes: false,
+        unlock_key: None,
+        limit: DRAIN_LIMIT,
+        lease_wait: LEASE_WAIT,
+        owner: owner.clone(),
+        forks: run.forks,
+    };
+    Some(PlayDrain::new(inventory.clone(), options, RETURN_LIMIT))
 }
 
 /// Returns the check of the whole swarm; `None` if the playbook has no `swarm_member`.
@@ -66,22 +108,8 @@ pub(super) fn cluster_check(
     (!members.is_empty()).then(|| SwarmCheck::new(members, earlier, everything, now))
 }
 
-/// Loads and resolves, and passes the prepared run to the verb's own part.
-///
-/// # Errors
-/// Fails on configuration errors, before it connects to any host.
-pub(super) async fn execute<T>(
-    common: &GlobalArgs,
-    screen: &Screen,
-    selection: &RunSelection,
-    verb: &'static str,
-    run: impl AsyncFnOnce(&RunContext) -> T,
-) -> anyhow::Result<T> {
-    let loaded = selection.prepare(screen)?;
-    execute_loaded(common, screen, selection, loaded, verb, None, run).await
-}
-
-/// Like [`execute`], for files that are already loaded; `rules` mark ignored drift in the events.
+/// Connects to the hosts of loaded files, and passes the prepared run to the part of the verb. `rules`
+/// mark ignored drift in the events.
 ///
 /// # Errors
 /// Fails if a file of known hosts cannot be read.

@@ -1,7 +1,7 @@
 //! Shared parts of the verbs that maintain nodes: connections, the question, the plan of a drain,
 //! and the exit code.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -14,11 +14,13 @@ use super::execute::fleet_through;
 use super::exit_code::ExitStatus;
 use super::known_hosts::forget_keys;
 use super::selection::{InventorySelection, reject};
+use super::unlock_key::unlock_key_source;
 use crate::inventory::Inventory;
 use crate::maintenance::{
     DrainOptions, DrainPurpose, MaintenanceError, NodeTarget, NodeVisit, Reconnect,
 };
 use crate::names::HostName;
+use crate::probe::{ProbeUrl, UrlProber};
 use crate::report::{Screen, TextTable, literal};
 use crate::runner::{EventSender, Fleet};
 
@@ -33,6 +35,9 @@ pub(super) struct MaintenanceSite {
     pub options: DrainOptions,
     pub screen: Screen,
     connector: Arc<SshConnector>,
+    probe: Option<ProbeUrl>,
+    /// Runs from the confirmation to the end of the act.
+    prober: Mutex<Option<UrlProber>>,
 }
 
 /// Options of every verb that drains nodes.
@@ -44,6 +49,10 @@ pub(super) struct DrainLimits {
     /// Time for the tasks of one node to leave it; after it, the node gets its availability back
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// Send ten requests a second to this URL of a service meanwhile, and tell how many were lost,
+    /// and the longest gap: http://HOST[:PORT][/PATH]
+    #[arg(long, value_name = "URL")]
+    pub probe: Option<ProbeUrl>,
 }
 
 /// Options of every verb that drains nodes, stops something there, and takes them back.
@@ -88,6 +97,7 @@ impl MaintenanceSite {
             purpose: DrainPurpose::Drain,
             allow_interruption: false,
             ignores_volumes: false,
+            unlock_key: unlock_key_source(&inventory, &hosts)?,
             limit: Duration::ZERO,
             lease_wait: LEASE_WAIT,
             owner: run_owner(),
@@ -100,6 +110,8 @@ impl MaintenanceSite {
             options,
             screen,
             connector,
+            probe: None,
+            prober: Mutex::default(),
         })
     }
 
@@ -112,6 +124,7 @@ impl MaintenanceSite {
         act: impl AsyncFnOnce(&Self) -> anyhow::Result<ExitStatus>,
     ) -> anyhow::Result<ExitStatus> {
         let outcome = act(&self).await;
+        self.tell_lost_requests();
         self.fleet.close().await;
         settle(outcome, &self.screen)
     }
@@ -120,7 +133,40 @@ impl MaintenanceSite {
     pub(super) fn limit(mut self, limits: &DrainLimits) -> Self {
         self.options.allow_interruption = limits.allow_interruption;
         self.options.limit = limits.timeout;
+        self.probe.clone_from(&limits.probe);
         self
+    }
+
+    /// Starts the requests to the URL of `--probe`.
+    ///
+    /// # Errors
+    /// If the service does not answer now: every request would count as lost.
+    async fn start_probe(&self) -> anyhow::Result<()> {
+        let Some(url) = &self.probe else {
+            return Ok(());
+        };
+        if let Err(why) = url.ask().await {
+            anyhow::bail!(
+                "--probe {url} does not answer before anything is changed: {why}; give a URL that this machine reaches"
+            );
+        }
+        let prober = UrlProber::start(url.clone());
+        *self.prober.lock().unwrap_or_else(PoisonError::into_inner) = Some(prober);
+        Ok(())
+    }
+
+    /// Stops the requests, and tells how many were lost.
+    fn tell_lost_requests(&self) {
+        let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(url), Some(prober)) = (&self.probe, prober.take()) else {
+            return;
+        };
+        let stats = prober.stop();
+        let gap = stats.outage.map_or_else(String::new, |outage| {
+            format!("; the longest gap was {:.1} s", outage.as_secs_f64())
+        });
+        let line = format!("{url}: {} of {} requests lost{gap}", stats.lost, stats.sent);
+        self.screen.note(&literal(&line));
     }
 
     /// Returns the visit of nodes with the limits of the command line.
@@ -165,15 +211,18 @@ impl MaintenanceSite {
     /// Asks the operator; notes a refusal.
     ///
     /// # Errors
-    /// If the question panics.
+    /// If the question panics, or the service of `--probe` does not answer.
     pub(super) async fn confirm(&self, yes: bool, question: String) -> anyhow::Result<bool> {
         if yes {
+            self.start_probe().await?;
             return Ok(true);
         }
         let screen = self.screen.clone();
         let ask = move || screen.can_ask() && screen.ask(&question);
         let confirmed = tokio::task::spawn_blocking(ask).await?;
-        if !confirmed {
+        if confirmed {
+            self.start_probe().await?;
+        } else {
             self.screen
                 .note("Nothing was changed: not confirmed; pass --yes to skip the prompt");
         }

@@ -30,6 +30,7 @@ mod schema;
 mod selection;
 mod status;
 mod swarm;
+mod unlock_key;
 mod upgrade;
 mod validate;
 

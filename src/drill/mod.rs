@@ -3,13 +3,11 @@
 //! both are pure. `watch` reads the swarm, `probe` sends requests to a published port, and `run`
 //! performs the steps in order. Arguments and output belong to the command line.
 
-mod probe;
 mod results;
 mod run;
 mod scenario;
 mod watch;
 
-pub use probe::{PortProber, RequestStats};
 pub use results::{DrillMeasurement, DrillResult, drill_results};
 pub use run::{DrillError, DrillReport, DrillRequest, DrillSession, run_drill};
 pub use scenario::{DrillNode, DrillPlan, Scenario, plan_drill};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{DrillPlan, RecoveryTimes, RequestStats};
+use super::{DrillPlan, RecoveryTimes};
 use crate::names::HostName;
+use crate::probe::RequestStats;
 
 /// Time limit for the election of a new leader; Raft's own election takes about 3 s.
 pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    DrillMeasurement, DrillNode, DrillPlan, DrillResult, PortProber, Scenario, SwarmWatch,
-    drill_results, plan_drill, published_port, watch,
+    DrillMeasurement, DrillNode, DrillPlan, DrillResult, Scenario, SwarmWatch, drill_results,
+    plan_drill, published_port, watch,
 };
 use crate::inventory::Inventory;
 use crate::machine::{MachineError, Machines};
 use crate::names::HostName;
+use crate::probe::PortProber;
 use crate::runner::{
     Fleet, LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, fan_out, take_swarm_lease,
 };

@@ -55,6 +55,7 @@ pub(super) async fn restore_availability(
 /// Returns true if the label of a drain names a run that gives the node its availability back.
 pub(super) fn is_passing(drained_by: &str) -> bool {
     let passing = [
+        DrainPurpose::Apply,
         DrainPurpose::Reboot,
         DrainPurpose::Upgrade,
         DrainPurpose::Backup,

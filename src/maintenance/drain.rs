@@ -16,6 +16,7 @@ use super::reading::{SwarmReading, read_first, read_settled_swarm};
 use super::rebalance::rebalance_service;
 use super::{MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
+use crate::model::ValueSource;
 use crate::names::HostName;
 use crate::runner::{Fleet, LeaseOutcome, LeaseOwner, take_swarm_lease};
 
@@ -27,6 +28,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub enum DrainPurpose {
     /// The operator wants it drained: it stays so.
     Drain,
+    /// An apply restarts the Engine: the node gets its availability back.
+    Apply,
     /// The machine reboots: it gets its availability back.
     Reboot,
     /// The machine is upgraded: it gets its availability back.
@@ -40,6 +43,7 @@ impl DrainPurpose {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Drain => "drain",
+            Self::Apply => "apply",
             Self::Reboot => "reboot",
             Self::Upgrade => "upgrade",
             Self::Backup => "backup",
@@ -56,6 +60,8 @@ pub struct DrainOptions {
     pub allow_interruption: bool,
     /// Tasks may move without the data of their local volumes.
     pub ignores_volumes: bool,
+    /// Place where the operator keeps the unlock key of an autolocked swarm.
+    pub unlock_key: Option<ValueSource>,
     /// Time for the tasks of one node to leave it.
     pub limit: Duration,
     /// Time to wait for another run that disrupts the swarm.
@@ -213,7 +219,7 @@ pub(super) async fn drain_node(
     let (host, begun) = (&planned.host, Instant::now());
     // The swarm may have changed during the question, and by the drains before this one.
     let mut reading = read_for_drain(fleet, inventory, options).await?;
-    let mut target = reading.target(host, &[])?;
+    let mut target = reading.refresh(planned)?;
     if target.node.id != planned.node.id {
         return Err(MaintenanceError::Replaced(host.clone()));
     }
@@ -228,7 +234,7 @@ pub(super) async fn drain_node(
         if target.impacts.iter().any(|impact| impact.spread_first) {
             spread(fleet, &managers, &reading, &target, options, stop, note).await?;
             reading = read_for_drain(fleet, inventory, options).await?;
-            target = reading.target(host, &[])?;
+            target = reading.refresh(planned)?;
             let left = target.impacts.iter().filter(|impact| impact.spread_first);
             let left: Vec<String> = left.map(|impact| impact.service.clone()).collect();
             if !options.allow_interruption && !left.is_empty() {

@@ -86,9 +86,9 @@ pub enum MaintenanceError {
         /// Time limit.
         limit: std::time::Duration,
     },
-    /// The node of a machine that was rebooted is not back in time.
+    /// The node of a machine or an Engine that was restarted is not back in time.
     #[error(
-        "{host} is not back {} after its reboot: {why}; it stays drained: look at its console, and run `skep node activate {host}` once \
+        "{host} is not back {} after its restart: {why}; it stays drained: look at its console, and run `skep node activate {host}` once \
          it is back",
         humantime::format_duration(*.limit)
     )]

@@ -14,6 +14,7 @@ mod leader_wait;
 mod node_visit;
 mod own_play;
 mod placement;
+mod play_drain;
 mod reading;
 mod rebalance;
 mod reboot;
@@ -24,6 +25,7 @@ mod role;
 mod rotation;
 #[cfg(test)]
 mod tests;
+mod unlisted;
 mod unlock;
 mod upgrade;
 mod workload;
@@ -38,6 +40,7 @@ pub use balance::ServiceBalance;
 pub use drain::{DrainOptions, DrainOutcome, DrainPlan, DrainPurpose, drain, plan_drain};
 pub use error::MaintenanceError;
 pub use node_visit::{NodeVisit, Reconnect};
+pub use play_drain::PlayDrain;
 pub use reading::NodeTarget;
 pub use rebalance::{RebalanceOutcome, RebalancePlan, plan_rebalance, rebalance};
 pub use reboot::{RebootOutcome, RebootPlan, plan_reboot, reboot_nodes};
@@ -51,6 +54,7 @@ pub use role::{RolePlan, change_role, plan_role};
 pub use rotation::{
     RotatedTokens, RotationOutcome, rotate_authority, rotate_tokens, rotate_unlock_key,
 };
+pub use unlisted::plan_unlisted_removal;
 pub use unlock::{UnlockOutcome, plan_unlock, unlock_managers};
 pub use upgrade::{
     NodeUpgrade, OsUpdates, PackageChange, RebootRule, UpgradeOutcome, UpgradePlan, UpgradeRequest,

@@ -14,8 +14,11 @@ use super::reading::{SwarmReading, read_swarm};
 use super::{DrainOptions, DrainOutcome, DrainPurpose, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{Fleet, boot_identity, restart_machine};
-use crate::swarm::{SwarmNode, Voters};
+use crate::runner::{
+    DockerReader as _, Fleet, boot_identity, proven_unlock_key, restart_machine, unlock_manager,
+};
+use crate::swarm::{DockerStatus, SwarmNode, Voters};
+use crate::transport::read_value;
 
 /// Time between two attempts to reach a machine that restarts.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -60,11 +63,53 @@ impl NodeVisit<'_> {
         target: &NodeTarget,
     ) -> Result<(DrainOutcome, SwarmReading), MaintenanceError> {
         let (inventory, options) = (self.inventory, &self.options);
+        self.check_unlock_key(fleet, target).await?;
         let drained = drain_node(fleet, inventory, target, options, self.stop, self.note).await?;
         // The drain may have taken minutes, so the voters are counted again.
         let reading = read_swarm(fleet, inventory, options.forks).await?;
-        reading.check_restart(target)?;
+        reading.check_restart(target, options.unlock_key.is_some())?;
         Ok((drained, reading))
+    }
+
+    /// Checks that the kept key is the right one, if the node is a manager that locks.
+    async fn check_unlock_key(
+        &self,
+        fleet: &Fleet,
+        target: &NodeTarget,
+    ) -> Result<(), MaintenanceError> {
+        let (host, source) = (&target.host, &self.options.unlock_key);
+        let (Some(source), Some(_)) = (source, &target.node.manager) else {
+            return Ok(());
+        };
+        let status = DockerStatus::read(&fleet.get(host, "/info").await);
+        if status.info().is_some_and(|info| info.autolock) {
+            let proven = proven_unlock_key(fleet, host, source).await;
+            proven.map_err(|why| MaintenanceError::Update {
+                host: host.clone(),
+                why,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Unlocks the manager of the host if it is locked and a key is kept. Returns the reason if it
+    /// stays locked.
+    async fn unlock(&self, fleet: &Fleet, host: &HostName) -> Option<String> {
+        let source = self.options.unlock_key.as_ref()?;
+        let status = DockerStatus::read(&fleet.get(host, "/info").await);
+        status.info().filter(|info| info.state == "locked")?;
+        let key = match read_value(source).await {
+            Ok(key) => key,
+            Err(why) => return Some(format!("its manager is locked: {why}")),
+        };
+        let (owner, wait) = (&self.options.owner.owner, self.options.lease_wait);
+        match unlock_manager(fleet, host, &key, owner, wait).await {
+            Ok(()) => {
+                (self.note)(&format!("{host}: unlocked"));
+                None
+            }
+            Err(why) => Some(format!("its manager is locked: {why}")),
+        }
     }
 
     /// Visits the nodes, one after the other: workers, then managers, and the one that is the
@@ -168,6 +213,7 @@ impl NodeVisit<'_> {
         let mut is_restored = false;
         let mut why = "the managers do not list it as ready".to_owned();
         while begun.elapsed() < self.return_limit {
+            let locked = self.unlock(fleet, host).await;
             let reading = read_swarm(fleet, self.inventory, self.options.forks).await;
             let reading = reading.and_then(|reading| {
                 let node = reading.locate(host)?;
@@ -196,9 +242,12 @@ impl NodeVisit<'_> {
                 Ok(_) => {}
                 Err(error) => why = error.to_string(),
             }
+            if let Some(locked) = locked {
+                why = locked;
+            }
             tokio::select! {
                 () = self.stop.cancelled() => {
-                    return Err(self.interrupted(host, "has rebooted, and is not back yet"));
+                    return Err(self.interrupted(host, "was restarted, and is not back yet"));
                 }
                 () = sleep(PAUSE) => {}
             }

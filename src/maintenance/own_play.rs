@@ -69,6 +69,7 @@ impl OwnPlay<'_> {
                 serial: None,
                 max_fail: None,
                 barrier: None,
+                drain: None,
                 hosts: vec![self.host.clone()],
                 host_resources: [(self.host.clone(), resources)].into_iter().collect(),
                 delegate: None,
@@ -93,6 +94,7 @@ impl OwnPlay<'_> {
         let work = Arc::new(self.resolve(&inventory.roster())?);
         let guard = SwarmGuard {
             managers: managers.to_vec(),
+            unlocks: options.unlock_key.is_some(),
             ..SwarmGuard::of(&inventory.roster())
         };
         let run = RunOptions {
@@ -100,6 +102,8 @@ impl OwnPlay<'_> {
             lock_wait: options.lease_wait,
             owner: options.owner.part(),
             cluster_check: None,
+            drain: None,
+            unlock_key: options.unlock_key.clone(),
         };
         let summary = apply(fleet, &work, Arc::new(guard), &Agreed, &run, stop).await;
         if let Some(outcome) = summary.hosts.get(self.host) {

@@ -178,14 +178,16 @@ impl SwarmReading {
     }
 
     /// Checks that the swarm survives the restart of a node; returns a note about the voters.
+    /// `unlocks` tells that a manager is unlocked after its restart.
     ///
     /// # Errors
     /// [`MaintenanceError::Refused`].
     pub(super) fn check_restart(
         &self,
         target: &NodeTarget,
+        unlocks: bool,
     ) -> Result<Option<String>, MaintenanceError> {
-        let loss = if self.is_autolocked() {
+        let loss = if self.is_autolocked() && !unlocks {
             VoterLoss::Lock
         } else {
             VoterLoss::Restart
@@ -254,15 +256,58 @@ impl SwarmReading {
         })
     }
 
+    /// Returns the node of an earlier reading as it is now. A node that no host of the inventory is
+    /// is found by its ID.
+    ///
+    /// # Errors
+    /// Those of [`Self::locate`].
+    pub(super) fn refresh(&self, planned: &NodeTarget) -> Result<NodeTarget, MaintenanceError> {
+        if self.engine(&planned.host).is_some() {
+            return self.target(&planned.host, &[]);
+        }
+        let node = self.nodes.iter().find(|node| node.id == planned.node.id);
+        let node = node.ok_or_else(|| MaintenanceError::Replaced(planned.host.clone()))?;
+        Ok(NodeTarget {
+            host: planned.host.clone(),
+            impacts: assess(&self.workload, &node.id, &[]),
+            node: node.clone(),
+        })
+    }
+
+    /// Checks that each host of the inventory was read.
+    ///
+    /// # Errors
+    /// [`MaintenanceError::Unreadable`] for the first host that was not.
+    pub(super) fn check_all_read(&self) -> Result<(), MaintenanceError> {
+        let mut engines = self.engines.iter();
+        let unread = engines.find_map(|(host, status)| Some((host, status.unknown()?)));
+        unread.map_or(Ok(()), |(host, why)| {
+            Err(MaintenanceError::Unreadable {
+                host: host.clone(),
+                why: why.to_owned(),
+            })
+        })
+    }
+
+    /// Returns true if the Engine of a host says that it is this node.
+    pub(super) fn is_claimed(&self, node: &SwarmNode) -> bool {
+        let mut infos = self.engines.iter().filter_map(|(_, status)| status.info());
+        infos.any(|info| info.node_id == node.id)
+    }
+
+    /// Returns the host to which the inventory gives the address of a node.
+    pub(super) fn owner_of(&self, node: &SwarmNode) -> Option<HostName> {
+        let seen = node.seen_at();
+        self.addresses.owners(&seen).next().cloned()
+    }
+
     /// Returns the one node that is down at an address which the inventory gives to the host, and
     /// that no Engine claims to be.
     pub(super) fn dead_node(&self, host: &HostName) -> Option<SwarmNode> {
-        let is_claimed = |node: &SwarmNode| {
-            let mut infos = self.engines.iter().filter_map(|(_, status)| status.info());
-            infos.any(|info| info.node_id == node.id)
-        };
         let mut dead = self.nodes.iter().filter(|node| {
-            node.state == "down" && self.addresses.has(host, &node.seen_at()) && !is_claimed(node)
+            node.state == "down"
+                && self.addresses.has(host, &node.seen_at())
+                && !self.is_claimed(node)
         });
         let found = dead.next()?;
         dead.next().is_none().then(|| found.clone())

@@ -132,15 +132,10 @@ pub(super) async fn rebalance_service(
             })
         }
     };
-    let read = async || -> Result<SwarmWorkload, String> {
-        let lists = read_first(fleet, managers).await;
-        lists
-            .map(|(_, workload)| workload)
-            .map_err(|reasons| reasons.join("; "))
-    };
+    let source = WorkloadSource { fleet, managers };
     // A rebalance that was killed left its tasks, of which the swarm keeps the best spread.
     edit(remove_replicas, 0).await?;
-    let now = match read().await {
+    let now = match source.read().await {
         Ok(workload) => {
             let found = workload.service(&service.service_id);
             found.and_then(|found| balance(&workload, found))
@@ -159,7 +154,7 @@ pub(super) async fn rebalance_service(
         let tasks = if moving == 1 { "task" } else { "tasks" };
         note(&format!("{name}: starting {moving} more {tasks}"));
         edit(add_replicas, moving).await?;
-        let waited = wait_for_tasks(&read, service, limit, stop).await;
+        let waited = wait_for_tasks(&source, service, limit, stop).await;
         // In any case the service gets its number of replicas back. The swarm removes tasks that do
         // not run first.
         edit(remove_replicas, 0).await?;
@@ -174,7 +169,7 @@ pub(super) async fn rebalance_service(
         })?;
     }
     edit(forget, 0).await?;
-    let nodes = wait_for_end(&read, service, limit, stop).await;
+    let nodes = wait_for_end(&source, service, limit, stop).await;
     Ok(RebalanceOutcome {
         service: name.clone(),
         moved: moving,
@@ -220,10 +215,26 @@ fn forget(spec: &mut Value, _: u64) {
     }
 }
 
+/// Managers that return the workload of the swarm.
+struct WorkloadSource<'a> {
+    fleet: &'a Arc<Fleet>,
+    managers: &'a [HostName],
+}
+
+impl WorkloadSource<'_> {
+    /// Reads the workload from the first manager that answers.
+    async fn read(&self) -> Result<SwarmWorkload, String> {
+        let lists = read_first(self.fleet, self.managers).await;
+        lists
+            .map(|(_, workload)| workload)
+            .map_err(|reasons| reasons.join("; "))
+    }
+}
+
 /// Waits until all tasks of the service have run for the time for which the swarm watches new ones.
 /// Fails with a reason after the limit, and without one after an interrupt.
 async fn wait_for_tasks(
-    read: &impl AsyncFn() -> Result<SwarmWorkload, String>,
+    source: &WorkloadSource<'_>,
     service: &ServiceBalance,
     limit: Duration,
     stop: &CancellationToken,
@@ -231,7 +242,7 @@ async fn wait_for_tasks(
     let (begun, settling) = (Instant::now(), Duration::from_nanos(service.monitor));
     let mut complete_since = None;
     loop {
-        let why = match read().await {
+        let why = match source.read().await {
             Ok(workload) => missing(&workload, &service.service_id),
             Err(why) => Some(why),
         };
@@ -272,7 +283,7 @@ fn missing(workload: &SwarmWorkload, service_id: &str) -> Option<String> {
 /// Waits until the tasks that the swarm removes have ended, and returns the spread. It ends early
 /// without an error: the service has all its tasks already.
 async fn wait_for_end(
-    read: &impl AsyncFn() -> Result<SwarmWorkload, String>,
+    source: &WorkloadSource<'_>,
     service: &ServiceBalance,
     limit: Duration,
     stop: &CancellationToken,
@@ -281,7 +292,7 @@ async fn wait_for_end(
     let mut nodes = service.nodes.clone();
     loop {
         let mut is_over = begun.elapsed() >= limit || stop.is_cancelled();
-        if let Ok(workload) = read().await {
+        if let Ok(workload) = source.read().await {
             let found = workload.service(&service.service_id);
             if let Some(now) = found.and_then(|found| balance(&workload, found)) {
                 nodes = now.nodes;

@@ -10,7 +10,7 @@ use super::assess::ServiceImpact;
 use super::drain::check_interruption;
 use super::node_visit::NodeVisit;
 use super::reading::{SwarmReading, read_settled_swarm};
-use super::{DrainPurpose, MaintenanceError, NodeTarget};
+use super::{DrainOptions, DrainPurpose, MaintenanceError, NodeTarget};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::Fleet;
@@ -56,13 +56,14 @@ pub async fn plan_reboot(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
     hosts: &[HostName],
-    forks: usize,
+    options: &DrainOptions,
 ) -> Result<RebootPlan, MaintenanceError> {
-    let reading = read_settled_swarm(fleet, inventory, forks).await?;
+    let reading = read_settled_swarm(fleet, inventory, options.forks).await?;
+    let unlocks = options.unlock_key.is_some();
     let targets = hosts.iter().map(|host| reading.target(host, &[]));
     let targets = targets.collect::<Result<Vec<_>, _>>()?;
     let targets = SwarmReading::in_order(targets).into_iter().map(|target| {
-        let note = reading.check_restart(&target)?;
+        let note = reading.check_restart(&target, unlocks)?;
         Ok((target, note))
     });
     Ok(RebootPlan {

@@ -31,6 +31,8 @@ pub struct RemovalTarget {
     pub target: NodeTarget,
     /// True if the node is down, and its host is not this node any more or cannot be read.
     pub is_dead: bool,
+    /// True if no host of the inventory is this node, so skep has no connection to its machine.
+    pub is_unlisted: bool,
     /// Consequence for the voters.
     pub note: Option<String>,
     /// Local volumes of the host, which stay on its disk.
@@ -42,6 +44,8 @@ pub struct RemovalTarget {
 pub struct RemovalPlan {
     /// The nodes.
     pub targets: Vec<RemovalTarget>,
+    /// Number of managers that the next run removes.
+    pub later: usize,
 }
 
 /// Result of the removal of one node.
@@ -53,6 +57,8 @@ pub struct RemovalOutcome {
     pub node_id: String,
     /// True if the node was down.
     pub was_dead: bool,
+    /// True if no host of the inventory was this node.
+    pub was_unlisted: bool,
     /// Local volumes that stay on the disk of the host; empty if it could not be read.
     pub volumes: Vec<String>,
 }
@@ -109,11 +115,12 @@ pub async fn plan_removal(
         targets.push(RemovalTarget {
             target,
             is_dead,
+            is_unlisted: false,
             note,
             volumes,
         });
     }
-    Ok(RemovalPlan { targets })
+    Ok(RemovalPlan { targets, later: 0 })
 }
 
 /// Finds the node of a host, and whether it is dead.
@@ -183,6 +190,7 @@ pub async fn remove_nodes(
                 host: removal.target.host.clone(),
                 node_id: removal.target.node.id.clone(),
                 was_dead: removal.is_dead,
+                was_unlisted: removal.is_unlisted,
                 volumes: removal.volumes.clone(),
             });
         }
@@ -206,7 +214,18 @@ pub(super) async fn remove_one(
         drain_node(fleet, inventory, target, options, stop, note).await?;
     }
     let reading = read_swarm(fleet, inventory, options.forks).await?;
-    let (found, is_dead) = find_node(&reading, host)?;
+    let (found, is_dead) = if removal.is_unlisted {
+        // A host that is back in the inventory, or was not read, may be this node.
+        reading.check_all_read()?;
+        let found = reading.refresh(target)?;
+        if reading.is_claimed(&found.node) || reading.owner_of(&found.node).is_some() {
+            return Err(MaintenanceError::Replaced(host.clone()));
+        }
+        let is_dead = found.node.state == "down";
+        (found, is_dead)
+    } else {
+        find_node(&reading, host)?
+    };
     if found.node.id != target.node.id || is_dead != removal.is_dead {
         return Err(MaintenanceError::Replaced(host.clone()));
     }
@@ -222,7 +241,8 @@ pub(super) async fn remove_one(
         check_voters(&reading.nodes, &found, NodeRole::Worker)?;
         make_role(fleet, &others, &found, NodeRole::Worker, stop).await?;
     }
-    if !is_dead {
+    let leaves = !is_dead && !removal.is_unlisted;
+    if leaves {
         let left = leave_swarm(fleet, host, &options.owner.owner, options.lease_wait).await;
         left.map_err(|why| MaintenanceError::Update {
             host: host.clone(),
@@ -231,7 +251,7 @@ pub(super) async fn remove_one(
     }
     // The managers refuse to remove a node that they still list as ready.
     let begun = Instant::now();
-    while !is_dead && begun.elapsed() < LEAVE_LIMIT {
+    while leaves && begun.elapsed() < LEAVE_LIMIT {
         let lists = read_first(fleet, &others).await.unwrap_or_default();
         let listed = lists.0.into_iter().find(|node| node.id == target.node.id);
         if listed.is_some_and(|node| node.state == "down") {

@@ -168,6 +168,7 @@ pub async fn plan_replacement(
         old: RemovalTarget {
             target,
             is_dead,
+            is_unlisted: false,
             note,
             volumes,
         },

@@ -19,7 +19,7 @@ mod variable_use;
 
 pub use deferred::{DeferredResource, ResourceBinding};
 pub use load::Playbook;
-pub use play::{META_KEYS, Play, ResourceDecl};
+pub use play::{DrainRule, META_KEYS, Play, ResourceDecl};
 pub use prepare::{PreparedRun, RunRequest, prepare};
 pub use resolve::{ResolveOptions, resolve};
 pub use resolved::{HostResource, ResolvedPlay, ResolvedPlaybook};

@@ -18,10 +18,19 @@ const PLAY_KEYS: &[&str] = &[
     "serial",
     "max_fail",
     "barrier",
+    "drain",
+    "allow_interruption",
     "tags",
     "when",
     "resources",
 ];
+
+/// Rule of a play that drains the node of a host before its Engine restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainRule {
+    /// True if services may be interrupted.
+    pub allow_interruption: bool,
+}
 
 /// A play as written in a file.
 #[derive(Debug, Clone)]
@@ -40,6 +49,8 @@ pub struct Play {
     /// False if no host waits for others before the play, true if each host does; `None` if the
     /// kinds of its resources decide.
     pub barrier: Option<bool>,
+    /// `drain = true`: the node of a host is drained before its Engine restarts.
+    pub drain: Option<DrainRule>,
     /// Resources of the play, in order.
     pub declarations: Vec<Arc<ResourceDecl>>,
     /// File name of the playbook that the play belongs to, which may include the play's file.
@@ -94,6 +105,7 @@ impl Play {
             serial: None,
             max_fail: None,
             barrier: None,
+            drain: None,
             declarations: Vec::new(),
             playbook: Arc::default(),
             vars: Arc::clone(around.vars),
@@ -107,6 +119,7 @@ impl Play {
         for entry in entries {
             play.take(reader, entry, &mut meta);
         }
+        play.read_drain(reader, node);
         if play.name.is_empty() {
             let patterns: Vec<&str> = play
                 .hosts
@@ -142,6 +155,26 @@ impl Play {
         Some(play)
     }
 
+    /// Reads `drain` and `allow_interruption`, which depend on each other.
+    fn read_drain(&mut self, reader: &mut FieldReader<'_>, node: &TomlNode) {
+        let mut flag = |key: &str| {
+            let entry = node.entry(key)?;
+            reader.boolean(&entry.node, key)
+        };
+        let (drain, allow_interruption) = (flag("drain"), flag("allow_interruption"));
+        if drain == Some(true) {
+            self.drain = Some(DrainRule {
+                allow_interruption: allow_interruption.unwrap_or(false),
+            });
+        } else if let Some(entry) = node.entry("allow_interruption") {
+            reader.error(
+                &entry.node.span,
+                "`allow_interruption` is about a drain, and this play drains no node",
+                Some("add `drain = true`, or remove it".into()),
+            );
+        }
+    }
+
     fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry, meta: &mut MetaArguments) {
         let (node, key) = (&entry.node, entry.key.as_str());
         let mut count = |least| {
@@ -152,6 +185,7 @@ impl Play {
         match key {
             "serial" => self.serial = count(1),
             "max_fail" => self.max_fail = count(0),
+            "drain" | "allow_interruption" => {}
             "barrier" => self.barrier = reader.boolean(node, key),
             "name" => self.name = reader.string(node, key).unwrap_or_default().to_owned(),
             "hosts" => {

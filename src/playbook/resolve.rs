@@ -177,6 +177,7 @@ impl PlaybookResolver<'_> {
             serial: play.serial,
             max_fail: play.max_fail,
             barrier: play.barrier,
+            drain: play.drain,
             hosts: selected.into_iter().collect(),
             host_resources,
             delegate,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::ResourceBinding;
+use super::{DrainRule, ResourceBinding};
 use crate::diagnostic::{Diagnostics, SourceSpan};
 use crate::kinds::{is_local, scope};
 use crate::model::{Resource, ResourceScope};
@@ -33,6 +33,8 @@ pub struct ResolvedPlay {
     /// The playbook's own decision about the barrier before the play; see
     /// [`ResolvedPlay::has_barrier`].
     pub barrier: Option<bool>,
+    /// `None` if Engines restart without a drain of their nodes.
+    pub drain: Option<DrainRule>,
     /// Hosts of the play, in the order of the inventory.
     pub hosts: Vec<HostName>,
     /// Resources of each host, in order; every host has an entry.

@@ -48,6 +48,7 @@ pub fn leave_lost_swarm(inventory: &Inventory, rebuilt: &HostName) -> Option<Res
         serial: None,
         max_fail: None,
         barrier: None,
+        drain: None,
         delegate: hosts.first().cloned(),
         hosts,
         host_resources,

@@ -1,29 +1,66 @@
 //! Notes about disruptive changes in a plan, so that a person reads them before the confirmation.
 
-use super::{DisruptionForecast, Fleet};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{DisruptionForecast, Fleet, NodeDrain};
 use crate::model::Disruption;
+use crate::playbook::{DrainRule, ResolvedPlaybook};
 use crate::runner::run_plan::RunPlan;
 
-/// Adds the notes to every change of the plan that restarts an Engine.
-pub(super) async fn note_disruptions(
-    fleet: &Fleet,
-    forecast: &dyn DisruptionForecast,
-    plan: &mut RunPlan,
-) {
-    for (name, host) in &mut plan.hosts {
-        let mut changes: Vec<_> = host
-            .outcome
-            .resources
-            .iter_mut()
-            .filter_map(|resource| resource.change.as_mut())
-            .filter(|change| change.disturbs == Disruption::EngineRestart)
-            .collect();
-        if changes.is_empty() {
-            continue;
+/// Sources of the notes about restarts of Engines.
+pub struct DisruptionNotes<'a> {
+    forecast: &'a dyn DisruptionForecast,
+    drain: Option<&'a dyn NodeDrain>,
+    /// Drain rules by the name of the play.
+    rules: Vec<(&'a str, DrainRule)>,
+}
+
+impl<'a> DisruptionNotes<'a> {
+    /// Returns the sources of a playbook; `drain` is used for the plays that ask for it.
+    #[must_use]
+    pub fn new(
+        forecast: &'a dyn DisruptionForecast,
+        drain: Option<&'a dyn NodeDrain>,
+        work: &'a ResolvedPlaybook,
+    ) -> Self {
+        let plays = work.plays.iter();
+        let rules = plays.filter_map(|play| Some((play.name.as_str(), play.drain?)));
+        Self {
+            forecast,
+            drain,
+            rules: rules.collect(),
         }
-        let notes = forecast.forecast(name, fleet).await;
-        for change in &mut changes {
-            change.notes.extend(notes.iter().cloned());
+    }
+
+    /// Adds the notes to every change of the plan that restarts an Engine.
+    pub(super) async fn add(
+        &self,
+        fleet: &Arc<Fleet>,
+        plan: &mut RunPlan,
+        stop: &CancellationToken,
+    ) {
+        for (name, host) in &mut plan.hosts {
+            let mut notes = None;
+            for resource in &mut host.outcome.resources {
+                let Some(change) = &mut resource.change else {
+                    continue;
+                };
+                if change.disturbs != Disruption::EngineRestart {
+                    continue;
+                }
+                let own = match &notes {
+                    Some(notes) => notes,
+                    None => notes.insert(self.forecast.forecast(name, fleet.as_ref()).await),
+                };
+                change.notes.extend(own.iter().cloned());
+                let rule = self.rules.iter().find(|(play, _)| *play == resource.play);
+                if let (Some(drain), Some((_, rule))) = (self.drain, rule) {
+                    let drained = drain.forecast(fleet, name, *rule, stop).await;
+                    change.notes.extend(drained);
+                }
+            }
         }
     }
 }

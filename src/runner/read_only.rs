@@ -8,20 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::outcome::RunSummary;
-use super::{ClusterCheck, DisruptionForecast, Fleet, OtherRuns};
+use super::{ClusterCheck, DisruptionNotes, Fleet, OtherRuns};
 use crate::playbook::ResolvedPlaybook;
-use crate::runner::disruption_notes::note_disruptions;
 use crate::runner::run_plan::{PlanOptions, plan_run};
 
 /// Checks every host of the playbook, `forks` at once, and the whole cluster if a `cluster_check`
-/// is given. A `forecast` adds its notes to disruptive changes. Always returns a complete summary;
+/// is given. Disruptive changes get the `notes`. Always returns a complete summary;
 /// a failed host is data. The connections stay open: the owner of the fleet closes it.
 pub async fn run_read_only(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     forks: usize,
     cluster_check: Option<Arc<dyn ClusterCheck>>,
-    forecast: Option<&dyn DisruptionForecast>,
+    notes: Option<&DisruptionNotes<'_>>,
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
@@ -48,8 +47,8 @@ pub async fn run_read_only(
     );
     let (mut found, ()) = tokio::join!(planned, ahead);
     let interrupted = found.interrupted;
-    if let Some(forecast) = forecast.filter(|_| !interrupted) {
-        note_disruptions(fleet, forecast, &mut found).await;
+    if let Some(notes) = notes.filter(|_| !interrupted) {
+        notes.add(fleet, &mut found, stop).await;
     }
     let findings = match cluster_check.filter(|_| !interrupted) {
         Some(cluster_check) => cluster_check.findings(fleet.as_ref(), &found).await,

@@ -9,7 +9,10 @@ use crate::swarm::{DockerStatus, STAYS_LOCKED};
 
 /// Notes restarts of managers that stay locked.
 #[derive(Debug, Clone, Copy)]
-pub struct AutolockForecast;
+pub struct AutolockForecast {
+    /// True if skep unlocks the manager with a key that is kept.
+    pub unlocks: bool,
+}
 
 #[async_trait]
 impl DisruptionForecast for AutolockForecast {
@@ -18,9 +21,14 @@ impl DisruptionForecast for AutolockForecast {
         let locks = status.is_manager() && status.info().is_some_and(|info| info.autolock);
         locks
             .then(|| {
-                format!(
-                    "{host} is a manager of an autolocked swarm: after the restart it {STAYS_LOCKED}; `apply` refuses that without --force"
-                )
+                let after = if self.unlocks {
+                    "skep unlocks it after the restart with the key that is kept".to_owned()
+                } else {
+                    format!(
+                        "after the restart it {STAYS_LOCKED}; `apply` refuses that without --force"
+                    )
+                };
+                format!("{host} is a manager of an autolocked swarm: {after}")
             })
             .into_iter()
             .collect()

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["kinds", "docker"],
     &["playbook"],
     &["runner"],
-    &["safety", "machine"],
+    &["safety", "machine", "probe"],
     &["drift", "drill", "maintenance", "rebuild"],
     &["report"],
     &["schedule"],

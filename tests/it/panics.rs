@@ -208,6 +208,8 @@ fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran 
         let stop = CancellationToken::new();
         let summary = if acts {
             let options = RunOptions {
+                drain: None,
+                unlock_key: None,
                 forks: 3,
                 lock_wait: std::time::Duration::ZERO,
                 owner: LeaseOwner::new("me@here"),

@@ -19,6 +19,7 @@ mod clock_and_certificate;
 mod cluster_check;
 mod data_volumes;
 mod disk_full;
+mod drained_apply;
 mod drift_repair;
 mod drift_reports;
 mod drill;

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::drained_apply::restarts_drained_engines;
 use crate::renamed_site::{LIMIT, NODES, RenamedSite, balanced_requests, thin_samples};
 use crate::skep::skep;
 
@@ -11,6 +12,7 @@ fn nodes_are_drained_and_services_rebalanced() {
     let site = site_with_services("drains");
     drains(&site);
     rebalances(&site);
+    restarts_drained_engines(&site);
     timeouts_and_interrupts(&site);
     ends_without_a_lease(&site);
 }
@@ -32,9 +34,11 @@ fn site_with_services(name: &str) -> RenamedSite {
         "--replicas 2 --constraint node.role==worker --publish mode=host,target=80,published=8080 --stop-grace-period 2s",
         "httpd -f -p 80 -h /etc",
     );
-    site.lab.on(
+    // A manager under load may answer after the deadline of the Engine.
+    site.lab.until(
         "docker01",
         "docker service update --quiet --constraint-rm node.role==worker web",
+        LIMIT,
     );
     site.create(
         "agent",
@@ -65,14 +69,21 @@ fn drains(site: &RenamedSite) {
         .says("draining emerald interrupts database");
     assert_eq!(site.specification("docker05"), "active worker");
 
+    site.node(&["drain", "diamond", "--probe", "http://127.0.0.1:9/x"])
+        .exits(2)
+        .says("--probe http://127.0.0.1:9/x does not answer before anything is changed");
+    assert_eq!(site.specification("docker04"), "active worker");
+    let web = site.runs_on("web");
+    let stays = web.split(' ').find(|node| *node != "docker04").unwrap();
+    let url = format!("http://{}:8080/hostname", site.lab.address(stays));
     let stop = std::sync::atomic::AtomicBool::new(false);
     let (said, (sent, lost)) = std::thread::scope(|scope| {
         let requests = scope.spawn(|| balanced_requests(site, &stop));
-        let said = site.node(&["drain", "diamond", "--json"]);
+        let said = site.node(&["drain", "diamond", "--json", "--probe", &url]);
         stop.store(true, std::sync::atomic::Ordering::SeqCst);
         (said, requests.join().unwrap())
     });
-    let said = said.exits(0);
+    let said = said.exits(0).says(&format!("{url}: 0 of "));
     let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(report["nodes"][0]["was_drained"], false);
     assert!(sent > 20, "{sent} requests");
@@ -367,6 +378,41 @@ fn replacements(site: &RenamedSite) {
     assert_eq!(site.lab.on("docker04", state), "inactive\ndata");
 }
 
+/// A worker that is not in the inventory any more, and is a node still.
+fn unlisted_nodes(site: &RenamedSite) {
+    let whole = std::fs::read_to_string(&site.inventory).unwrap();
+    let (without, _) = whole.split_once("[hosts.emerald]").unwrap();
+    let inventory = site.lab.write("without.toml", without);
+    let unread = without.replace(&site.lab.address("docker04"), "127.0.0.3");
+    let unread = site.lab.write("unread.toml", &unread);
+    let remove = |inventory: &str, more: &[&str]| {
+        let verb = ["node", "remove", "--unlisted", "--yes", "-i", inventory];
+        skep(&[&verb[..], more].concat())
+    };
+    remove(&site.inventory, &[])
+        .exits(0)
+        .says("In sync: each node of the swarm is a host of the inventory");
+    remove(&unread, &[]).exits(4).says("diamond cannot be read");
+    remove(&inventory, &[])
+        .exits(1)
+        .says("no host of the inventory is this node; it is drained and removed")
+        .says("interrupts database");
+    assert_eq!(site.specification("docker05"), "active worker disk");
+    remove(&inventory, &["--allow-interruption"])
+        .exits(0)
+        .says("skep has no connection to its machine")
+        .says("1 node removed from the swarm.");
+    let nodes = "docker node ls --format '{{.Hostname}}' | sort | tr '\\n' ' '";
+    assert_eq!(
+        site.lab.on("docker01", nodes).trim(),
+        "docker01 docker02 docker03"
+    );
+    let token = site.lab.on("docker01", "docker swarm join-token -q worker");
+    let manager = site.lab.address("docker01");
+    let join = format!("docker swarm leave --force; docker swarm join --token {token} {manager}");
+    site.lab.on("docker05", &join);
+}
+
 fn removals(site: &RenamedSite) {
     let count = || site.lab.on("docker01", "docker node ls -q | wc -l");
     site.node(&["remove", "emerald"])
@@ -385,6 +431,9 @@ fn removals(site: &RenamedSite) {
         .says("emerald is in no swarm");
 
     replacements(site);
+    assert_eq!(count(), "4");
+
+    unlisted_nodes(site);
     assert_eq!(count(), "4");
 
     // A dead worker, and a dead manager.

@@ -140,4 +140,65 @@ fn unlock_key(lab: &TestLab) {
         .exits(0)
         .says("docker01, docker02, docker03 unlocked");
     lab.until("docker01", "docker node ls | grep -q Leader", LIMIT);
+    restarts_with_a_kept_key(lab, &former, &identity);
+}
+
+/// Restarts Engines and machines of managers, which get the kept key afterwards.
+fn restarts_with_a_kept_key(lab: &TestLab, wrong: &str, identity: &str) {
+    lab.until(
+        "docker01",
+        "[ $(docker node ls -f role=manager | grep -Ec 'Reachable|Leader') = 3 ]",
+        LIMIT,
+    );
+    let hosts = MANAGERS.map(|node| {
+        let address = lab.address(node);
+        let host = format!(
+            "address = {address:?}\nuser = \"vagrant\"\nbecome = true\ngroups = [\"managers\"]"
+        );
+        (node, host)
+    });
+    let hosts = hosts.each_ref().map(|(node, host)| (*node, host.as_str()));
+    let vars = "[vars]\nswarm_unlock_key = { age = \"key.age\" }";
+    let kept = lab.inventory_of("kept.toml", vars, &hosts);
+    let none = lab.inventory_of("none.toml", "", &hosts);
+    let playbook = lab.write(
+        "restart.toml",
+        "[[plays]]\nname = \"Engines\"\nhosts = \"docker02\"\nresources = [{ daemon_json = { log-driver = \"json-file\", log-opts = { max-size = \"7m\", max-file = \"3\" } } }]",
+    );
+    let run = |inventory: &str, more: &[&str], environment: &[(&str, &str)]| {
+        let output = command(&[more, &["-i", inventory]].concat())
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        Said::from(output).does_not_say("SWMKEY-")
+    };
+    let apply = ["apply", &playbook, "--yes"];
+    let started = "systemctl show -p ActiveEnterTimestampMonotonic docker";
+    let before = lab.on("docker02", started);
+    run(&none, &apply, &[])
+        .exits(1)
+        .says("stays locked until `docker swarm unlock`");
+    run(&none, &apply, &[("SKEP_UNLOCK_KEY", wrong)])
+        .exits(1)
+        .says("the environment variable SKEP_UNLOCK_KEY is not the unlock key of the swarm")
+        .says("the Engine was not restarted");
+    run(&kept, &apply, &[])
+        .exits(1)
+        .says("key.age does not give the unlock key");
+    assert_eq!(lab.on("docker02", started), before);
+    let identity = [("SKEP_AGE_IDENTITY", identity)];
+    run(&kept, &["plan", &playbook], &identity).says("skep unlocks it after the restart");
+    run(&kept, &apply, &identity)
+        .exits(0)
+        .says("docker02: note: its manager was locked, and is unlocked");
+    assert_ne!(lab.on("docker02", started), before);
+    run(&kept, &["node", "reboot", "docker03", "--yes"], &identity)
+        .exits(0)
+        .says("docker03: unlocked")
+        .says("docker03: rebooted and active again");
+    lab.until(
+        "docker01",
+        "[ $(docker node ls -f role=manager | grep -Ec 'Reachable|Leader') = 3 ]",
+        LIMIT,
+    );
 }

@@ -45,12 +45,24 @@ pub(super) fn open_site(
     common: &GlobalArgs,
     args: &MaintainArgs,
 ) -> anyhow::Result<MaintenanceSite> {
-    if !args.selection.limit.is_empty() {
+    open_hosts(common, &args.hosts, &args.selection)
+}
+
+/// Loads the inventory and selects the hosts that the arguments name; all hosts if there are none.
+///
+/// # Errors
+/// Configuration errors.
+pub(super) fn open_hosts(
+    common: &GlobalArgs,
+    hosts: &[String],
+    selection: &InventorySelection,
+) -> anyhow::Result<MaintenanceSite> {
+    if !selection.limit.is_empty() {
         let why = "error: --limit does not belong to this verb\n  try: name the hosts, groups or patterns as arguments\n";
         return Err(ConfigurationError(why.into()).into());
     }
-    let mut selection = args.selection.clone();
-    selection.limit.clone_from(&args.hosts);
+    let mut selection = selection.clone();
+    selection.limit = hosts.to_vec();
     MaintenanceSite::open(common, &selection)
 }
 

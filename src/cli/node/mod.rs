@@ -32,7 +32,7 @@ enum NodeCommand {
     /// Drain nodes, reboot their machines one after the other, and take them back
     Reboot(reboot::RebootArgs),
     /// Take nodes out of the swarm: drain, demote, leave and remove; also nodes that are dead
-    Remove(maintain::DrainArgs),
+    Remove(remove::RemoveArgs),
     /// Let another machine take the place of a node: role, labels, availability
     Replace(replace::ReplaceArgs),
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role,

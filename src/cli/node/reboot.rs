@@ -37,8 +37,8 @@ async fn reboot_site(
     args: &RebootArgs,
     site: &MaintenanceSite,
 ) -> anyhow::Result<ExitStatus> {
-    let (started, screen, forks) = (Instant::now(), &site.screen, site.options.forks);
-    let plan = plan_reboot(&site.fleet, &site.inventory, &site.hosts, forks).await?;
+    let (started, screen) = (Instant::now(), &site.screen);
+    let plan = plan_reboot(&site.fleet, &site.inventory, &site.hosts, &site.options).await?;
     if !common.json {
         screen.result(&plan_text(plan.targets.iter().map(|(target, _)| target)));
         for (target, note) in &plan.targets {

@@ -155,6 +155,7 @@ impl CliRebuildSession<'_> {
         yes: bool,
     ) -> anyhow::Result<ControlFlow<ExitStatus>> {
         let options = ApplyOptions {
+            allow_interruption: false,
             yes,
             diff: false,
             lock_wait: LOCK_WAIT,

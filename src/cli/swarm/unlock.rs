@@ -26,7 +26,8 @@ pub(super) struct UnlockArgs {
     #[command(flatten)]
     selection: InventorySelection,
     /// File with the key, encrypted with age(1); SKEP_AGE_IDENTITY names the file that opens it
-    /// [default: the environment variable SKEP_UNLOCK_KEY, or a question]
+    /// [default: the environment variable SKEP_UNLOCK_KEY, the inventory's variable
+    /// `swarm_unlock_key`, or a question]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Time for the managers to work again
@@ -65,7 +66,10 @@ async fn unlock_site(
     }
     let key = match &args.key {
         Some(path) => key_of_file(path).await?,
-        None => key_of_operator(screen).await?,
+        None => match &site.options.unlock_key {
+            Some(source) => key_of_source(source).await?,
+            None => key_of_operator(screen).await?,
+        },
     };
     let stop = stop_on_interrupt();
     let outcome = unlock_managers(&site.fleet, &locked, &key, &site.options, &stop).await?;
@@ -90,16 +94,16 @@ async fn key_of_file(path: &Path) -> anyhow::Result<SecretBytes> {
         name: path.display().to_string(),
         ciphertext,
     };
-    let opened = read_value(&source).await;
-    opened.map_err(|why| anyhow::anyhow!("{}: {why}", path.display()))
+    key_of_source(&source).await
 }
 
-/// Returns the key of the environment, or asks for it.
+async fn key_of_source(source: &ValueSource) -> anyhow::Result<SecretBytes> {
+    let key = read_value(source).await;
+    key.map_err(|why| anyhow::anyhow!("{source:?}: {why}"))
+}
+
+/// Asks for the key.
 async fn key_of_operator(screen: &Screen) -> anyhow::Result<SecretBytes> {
-    if let Some(key) = std::env::var_os(UNLOCK_KEY).filter(|key| !key.is_empty()) {
-        let key = std::os::unix::ffi::OsStringExt::into_vec(key);
-        return Ok(SecretBytes::new(key));
-    }
     let asking = screen.clone();
     let ask =
         move || Screen::has_keyboard().then(|| asking.ask_secret("Unlock key of the swarm: "));

@@ -68,7 +68,7 @@ pub async fn plan_backup(
         }));
     };
     Ok(BackupPlan {
-        note: reading.check_restart(&target)?,
+        note: reading.check_restart(&target, false)?,
         target,
     })
 }

@@ -150,6 +150,7 @@ pub async fn plan_upgrade(
         consents: Vec::new(),
     };
     let nothing = HostPackages::default();
+    let unlocks = options.unlock_key.is_some();
     for target in SwarmReading::in_order(targets) {
         let host = &target.host;
         let installed = packages.get(host).unwrap_or(&nothing);
@@ -161,7 +162,7 @@ pub async fn plan_upgrade(
         }
         let versions = chosen.get(host).into_iter().flatten();
         let node = NodeUpgrade {
-            note: reading.check_restart(&target)?,
+            note: reading.check_restart(&target, unlocks)?,
             engine: changes(installed, versions),
             os: installed.updates.clone(),
             reboot: match request.reboot {

@@ -14,7 +14,7 @@ use super::node_identity::NodeIdentity;
 use super::perform::{StepContext, perform};
 use super::step_error::StepError;
 use super::swarm_lease::{LeaseError, LeaseOutcome, SwarmLease, take_lease};
-use crate::model::{Change, Disruption, Refusal, Step};
+use crate::model::{Change, Disruption, Refusal, SecretBytes, Step};
 use crate::names::HostName;
 use crate::runner::host_plan::PlannedResource;
 use crate::transport::TransportError;
@@ -63,7 +63,7 @@ pub(super) enum Retry {
     LockedBefore,
 }
 
-fn refused(refusal: Refusal) -> HostStop {
+pub(super) fn refused(refusal: Refusal) -> HostStop {
     HostStop::Failed {
         why: refusal.why,
         hint: refusal.hint,
@@ -142,38 +142,58 @@ impl Applier {
             });
         }
         let lease = self.swarm_lease(&name, change).await?;
-        let prepared = self.steps(host, &resource, &change.preparation).await;
+        let acted = self
+            .in_turn(host, task, change, started, lease.as_ref(), &mut turn)
+            .await;
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        acted
+    }
+
+    /// Makes a change that disrupts the host, in its turn and under the lease of the swarm.
+    async fn in_turn(
+        &self,
+        host: &ConnectedHost,
+        task: &PlannedResource,
+        change: &Change,
+        started: Event,
+        lease: Option<&SwarmLease>,
+        turn: &mut Option<HostName>,
+    ) -> Result<AttemptOutcome, HostStop> {
+        let (name, resource) = (host.name(), task.resource.id());
+        self.steps(host, &resource, &change.preparation).await?;
+        let drained = self.drain(name, task.play, change).await?;
         // Read before the guard is asked: between its answer and the disruption, another manager
         // may be lost, so nothing else belongs there.
         let identity = match change.disturbs {
-            Disruption::EngineRestart => NodeIdentity::read(&name, self.fleet.as_ref()).await,
+            Disruption::EngineRestart => NodeIdentity::read(name, self.fleet.as_ref()).await,
             // A node that leaves its swarm, or is demoted, changes on purpose.
             _ => None,
         };
-        let allowed = match prepared {
-            Ok(_) => self.permission(&name, change, lease.as_ref()).await,
-            Err(stop) => Err(stop),
-        };
-        let acted = match allowed {
-            Ok(()) => {
-                // A problem on one host would likely occur on the next host as well, so no further
-                // host is disrupted after a failure. The host is noted before the steps, which
-                // covers a panic, too.
-                *turn = Some(name.clone());
-                self.note_nodes(change);
-                events.send(started).await;
-                let acted = self
-                    .disrupt(host, &resource, change, identity.as_ref())
-                    .await;
-                if acted.is_ok() {
-                    *turn = None;
-                }
-                acted
+        if let Err(stop) = self.permission(name, change, lease).await {
+            // The Engine was not restarted, so its node gets its availability back.
+            self.end_drain(name, drained, Ok(())).await?;
+            return Err(stop);
+        }
+        let key = match self.key_before_restart(name, change).await {
+            Ok(key) => key,
+            Err(stop) => {
+                self.end_drain(name, drained, Ok(())).await?;
+                return Err(stop);
             }
-            Err(stop) => Err(stop),
         };
-        if let Some(lease) = lease {
-            lease.release().await;
+        // A problem on one host would likely occur on the next host as well, so no further host is
+        // disrupted after a failure. The host is noted before the steps, which covers a panic, too.
+        *turn = Some(name.clone());
+        self.note_nodes(change);
+        self.fleet.events().send(started).await;
+        let acted = self
+            .disrupt(host, &resource, change, identity.as_ref(), key.as_ref())
+            .await;
+        let acted = self.end_drain(name, drained, acted).await;
+        if acted.is_ok() {
+            *turn = None;
         }
         acted
     }
@@ -227,12 +247,16 @@ impl Applier {
         resource: &str,
         change: &Change,
         identity: Option<&NodeIdentity>,
+        key: Option<&SecretBytes>,
     ) -> Result<AttemptOutcome, HostStop> {
         let acted = self.steps(host, resource, &change.steps).await?;
         if !matches!(acted, AttemptOutcome::Done) {
             return Ok(acted);
         }
         let name = host.name();
+        if let Some(key) = key {
+            self.unlock_after_restart(name, key).await?;
+        }
         tokio::select! {
             back = self.return_of(name, change, identity) => back.map_err(refused)?,
             () = self.stop.cancelled() => return Err(HostStop::Failed {
@@ -274,7 +298,7 @@ impl Applier {
         }
     }
 
-    async fn note(&self, host: &HostName, text: String) {
+    pub(super) async fn note(&self, host: &HostName, text: String) {
         let host = Some(host.clone());
         self.fleet.events().send(Event::Note { host, text }).await;
     }

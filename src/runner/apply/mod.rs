@@ -8,6 +8,7 @@ mod change;
 mod compare;
 mod converge;
 mod deploy;
+mod drained_restart;
 mod failed_hosts;
 mod force_cluster;
 mod host_work;
@@ -26,6 +27,7 @@ mod permit;
 mod play_stage;
 mod raft_archive;
 mod record_baseline;
+mod restart_unlock;
 mod run;
 mod step_error;
 mod swarm_lease;
@@ -49,15 +51,17 @@ pub use raft_archive::{read_raft_archive, write_raft_archive};
 pub use run::{PlanApproval, RunOptions, apply};
 pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};
 pub use swarm_update::{leave_swarm, remove_node, update_node, update_service, update_swarm};
-pub use unlock_key::{read_unlock_key, unlock_manager};
+pub use unlock_key::{proven_unlock_key, read_unlock_key, unlock_manager};
 
 use self::failed_hosts::FailedHosts;
 use self::locks::HostLocks;
 use self::play_stage::PlayStage;
 use super::event::Event;
 use super::outcome::{HostOutcome, Problem, ResourceOutcome};
-use super::{DisruptionGuard, Fleet, TaskPanic, fan_out};
+use super::{DisruptionGuard, Fleet, NodeDrain, TaskPanic, fan_out};
+use crate::model::ValueSource;
 use crate::names::HostName;
+use crate::playbook::DrainRule;
 use crate::runner::apply::verification::skip_all;
 use crate::runner::host_plan::PlannedResource;
 use crate::transport::TransportError;
@@ -117,6 +121,12 @@ struct Applier {
     pub failed: FailedHosts,
     /// Names of the plays.
     pub plays: Vec<String>,
+    /// Drains nodes before their Engines restart; `None` if no play asks for it.
+    pub drain: Option<Arc<dyn NodeDrain>>,
+    /// Place where the operator keeps the unlock key of an autolocked swarm.
+    pub unlock_key: Option<ValueSource>,
+    /// Drain rule of each play.
+    pub drain_rules: Vec<Option<DrainRule>>,
     /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the
     /// host that did not come back: from then on no host is disrupted.
     pub disturbance: Mutex<Option<HostName>>,

@@ -8,23 +8,25 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
+use super::drained_restart::take_back_drained;
 use super::failed_hosts::FailedHosts;
 use super::locks::HostLocks;
 use super::permit::Permit;
 use super::play_stage::{PlayStage, stages};
 use super::{Applier, LeaseOwner};
+use crate::model::ValueSource;
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_baseline};
 use crate::runner::apply::verification::skip_all;
-use crate::runner::disruption_notes::note_disruptions;
+use crate::runner::disruption_notes::DisruptionNotes;
 use crate::runner::event::Event;
 use crate::runner::examine::SETTLE_WAIT;
 use crate::runner::fallback::Fallbacks;
 use crate::runner::host_plan::PlannedResource;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
 use crate::runner::run_plan::{PlanOptions, RunPlan, plan_run};
-use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet, OtherRuns};
+use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet, NodeDrain, OtherRuns};
 
 /// Confirmation of a forecast.
 #[async_trait::async_trait]
@@ -42,6 +44,11 @@ pub struct RunOptions {
     pub lock_wait: Duration,
     /// This run, as its locks and leases name it.
     pub owner: LeaseOwner,
+    /// Drains nodes for the plays that ask for it; `None` if there is no such play.
+    pub drain: Option<Arc<dyn NodeDrain>>,
+    /// Place where the operator keeps the unlock key; `None` if a restarted manager of an autolocked
+    /// swarm stays locked.
+    pub unlock_key: Option<ValueSource>,
     /// Cluster check that provides the baseline to record at the end.
     pub cluster_check: Option<Arc<dyn ClusterCheck>>,
 }
@@ -66,7 +73,9 @@ pub async fn apply(
     };
     let mut first = plan_run(fleet, work, work.hosts(), plan_options, stop).await;
     if !first.interrupted {
-        note_disruptions(fleet, guard.as_ref(), &mut first).await;
+        let drain = options.drain.as_deref();
+        let notes = DisruptionNotes::new(guard.as_ref(), drain, work);
+        notes.add(fleet, &mut first, stop).await;
     }
     let mut agreed = !first.interrupted && first.has_work();
     if agreed {
@@ -93,6 +102,9 @@ pub async fn apply(
             lock_wait: options.lock_wait,
             failed: FailedHosts::default(),
             plays: work.plays.iter().map(|play| play.name.clone()).collect(),
+            drain: options.drain.clone(),
+            unlock_key: options.unlock_key.clone(),
+            drain_rules: work.plays.iter().map(|play| play.drain).collect(),
             disturbance: tokio::sync::Mutex::default(),
             changed_nodes: std::sync::Mutex::default(),
         });
@@ -102,6 +114,7 @@ pub async fn apply(
             first.fallbacks.clone(),
         );
         let summary = play_by_play(&applier, work, first, options.forks).await;
+        take_back_drained(fleet, work, &summary, options, stop).await;
         let hosts = work.hosts();
         // Hosts that are read again in any case need not be found by their nodes.
         let owners = if hosts_to_verify(&summary, &waiting, &hosts).len()
@@ -130,6 +143,7 @@ pub async fn apply(
             hosts: first.into_outcomes(),
             millis: 0,
         };
+        take_back_drained(fleet, work, &summary, options, stop).await;
         let permit = Arc::new(Permit::grant());
         let baseline = baseline_entries(fleet, options).await;
         conclude(

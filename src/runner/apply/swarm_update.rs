@@ -102,16 +102,15 @@ async fn update_object(
     object: &SwarmObject<'_>,
     edit: impl Fn(&mut Value) + Sync,
 ) -> Result<(), String> {
-    first_manager(managers, async |manager| {
-        update_through(fleet, manager, object, &edit).await
-    })
-    .await
+    let edit = &edit;
+    let ask = |manager| update_through(fleet, manager, object, edit);
+    first_manager(managers, ask).await
 }
 
 /// Asks the managers in turn until one of them answers for the swarm.
-async fn first_manager(
-    managers: &[HostName],
-    ask: impl AsyncFn(&HostName) -> Result<(), SwarmUpdateError>,
+async fn first_manager<'a, F: Future<Output = Result<(), SwarmUpdateError>>>(
+    managers: &'a [HostName],
+    ask: impl Fn(&'a HostName) -> F,
 ) -> Result<(), String> {
     let mut reasons = Vec::new();
     for manager in managers {
@@ -211,14 +210,15 @@ pub async fn remove_node(
     node_id: &str,
     force: bool,
 ) -> Result<(), String> {
-    first_manager(managers, async |manager| {
-        let path = format!("/nodes/{node_id}?force={force}");
-        match call(fleet, manager, "DELETE", &path, None).await? {
+    let path = format!("/nodes/{node_id}?force={force}");
+    let path = path.as_str();
+    let ask = |manager| async move {
+        match call(fleet, manager, "DELETE", path, None).await? {
             (200..=299 | 404, _) => Ok(()),
             (status, answer) => Err(SwarmUpdateError::Refused(message(status, &answer))),
         }
-    })
-    .await
+    };
+    first_manager(managers, ask).await
 }
 
 /// Makes a worker leave its swarm, with the lock of its host. A manager is refused.

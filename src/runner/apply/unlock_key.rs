@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::locked_host::post_locked;
 use super::swarm_update::{SwarmUpdateError, call, message};
-use crate::model::SecretBytes;
+use crate::model::{SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::runner::Fleet;
+use crate::transport::read_value;
 
 /// Reads the unlock key from a manager.
 ///
@@ -29,6 +30,46 @@ pub async fn read_unlock_key(fleet: &Fleet, manager: &HostName) -> Result<Secret
     }
 }
 
+/// Reads the key that the operator keeps, and compares it with that of a manager.
+///
+/// # Errors
+/// A sentence if the kept key cannot be read, or is not that of the swarm.
+pub async fn proven_unlock_key(
+    fleet: &Fleet,
+    manager: &HostName,
+    source: &ValueSource,
+) -> Result<SecretBytes, String> {
+    let kept = read_value(source).await;
+    let kept = kept.map_err(|why| format!("{source:?} does not give the unlock key: {why}"))?;
+    let own = read_unlock_key(fleet, manager).await?;
+    if kept.expose().trim_ascii() != own.expose().trim_ascii() {
+        return Err(format!("{source:?} is not the unlock key of the swarm"));
+    }
+    Ok(own)
+}
+
+/// Gives a locked manager its key, while this run already has the lock of its host. An Engine whose
+/// swarm has no majority answers late, which is no refusal.
+///
+/// # Errors
+/// Reason why the Engine refused the key, in one sentence.
+pub(super) async fn send_unlock_key(
+    fleet: &Fleet,
+    host: &HostName,
+    key: &SecretBytes,
+) -> Result<(), String> {
+    match call(fleet, host, "POST", "/swarm/unlock", Some(&body(key))).await {
+        Ok((200..=299, _)) | Err(SwarmUpdateError::Silent(_)) => Ok(()),
+        Ok((status, answer)) => Err(message(status, &answer)),
+        Err(SwarmUpdateError::Refused(why)) => Err(why),
+    }
+}
+
+fn body(key: &SecretBytes) -> Value {
+    let key = String::from_utf8_lossy(key.expose());
+    json!({ "UnlockKey": key.trim() })
+}
+
 /// Gives a locked manager its key, with the lock of its host. An Engine whose swarm has no majority
 /// answers late; that it has taken the key shows in its state.
 ///
@@ -41,7 +82,6 @@ pub async fn unlock_manager(
     owner: &str,
     wait: Duration,
 ) -> Result<(), String> {
-    let key = String::from_utf8_lossy(key.expose());
-    let body = json!({ "UnlockKey": key.trim() });
+    let body = body(key);
     post_locked(fleet, host, "/swarm/unlock", Some(&body), owner, wait).await
 }

@@ -39,6 +39,8 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(30);
 pub struct SwarmGuard {
     /// True if a refusal becomes a note about the risk (`--force`).
     pub force: bool,
+    /// True if a restarted manager of an autolocked swarm is unlocked with a key that is kept.
+    pub unlocks: bool,
     /// Addresses of the hosts, as the operator wrote them.
     pub addresses: HostAddresses,
     /// Hosts whose word about the swarm counts; empty if the operator named none.
@@ -90,6 +92,7 @@ impl SwarmGuard {
     pub fn of(roster: &Roster) -> Self {
         Self {
             force: false,
+            unlocks: false,
             addresses: HostAddresses::of(roster),
             managers: roster.group("managers").cloned().collect(),
             patience: PATIENCE,
@@ -177,8 +180,8 @@ impl SwarmGuard {
         let silent = self.doubt_silent(&mut nodes, &node, reports, engines).await;
         let loss = match (demotes, autolock) {
             (true, _) => VoterLoss::Demotion,
-            (false, true) => VoterLoss::Lock,
-            (false, false) => VoterLoss::Restart,
+            (false, true) if !self.unlocks => VoterLoss::Lock,
+            (false, _) => VoterLoss::Restart,
         };
         let verdict = may_lose(&nodes, &node, host.as_str(), loss).map(|allowed| allowed.note);
         verdict.map_err(|refusal| RefusedVerdict {
@@ -297,7 +300,8 @@ impl SwarmGuard {
 #[async_trait]
 impl DisruptionForecast for SwarmGuard {
     async fn forecast(&self, host: &HostName, engines: &dyn DockerReader) -> Vec<String> {
-        AutolockForecast.forecast(host, engines).await
+        let unlocks = self.unlocks;
+        AutolockForecast { unlocks }.forecast(host, engines).await
     }
 }
 

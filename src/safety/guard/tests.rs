@@ -69,6 +69,7 @@ fn addresses(written: [&str; 3]) -> HostAddresses {
 
 fn guard(force: bool) -> SwarmGuard {
     SwarmGuard {
+        unlocks: false,
         force,
         addresses: addresses(["10.0.0.1", "10.0.0.2", "10.0.0.3"]),
         managers: ["docker01", "docker02", "docker03"].map(host).into(),
@@ -762,6 +763,15 @@ async fn managers_of_an_autolocked_swarm_stay_locked() {
         .await
         .unwrap();
     assert!(notes[0].contains("stays locked"), "{notes:?}");
+    // With a key that is kept, the restart is like that of any other manager.
+    let unlocks = SwarmGuard {
+        unlocks: true,
+        ..guard(false)
+    };
+    let notes = unlocks.forecast(&host("docker01"), &engines).await;
+    assert!(notes[0].contains("skep unlocks it"), "{notes:?}");
+    let notes = before(&unlocks, "docker01", &restart(), &engines).await;
+    assert!(notes.unwrap()[0].contains("leaves 2 of 3 managers"));
     let locked = set(inactive("web1"), "/Swarm/LocalNodeState", "locked");
     let engines = ScriptedDocker::default().with("docker01", "/info", [good(locked)]);
     let refusal = guard(true)

@@ -72,6 +72,10 @@ pub fn cluster_drift(
                 &format!("{}, and not in the inventory", node.state),
                 None,
             );
+            let remedy = "add the machine to the inventory, or remove its node: `skep node remove --unlisted`";
+            if !found.remedies.iter().any(|one| one == remedy) {
+                found.remedies.push(remedy.into());
+            }
             continue;
         }
         if node.state != "ready" {

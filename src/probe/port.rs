@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::RequestStats;
+use super::stats::RequestLog;
 use crate::names::HostName;
 
 /// Interval between two requests to one machine.
@@ -16,21 +18,9 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Time limit of a request, connection included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// Counts of the requests to one machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RequestStats {
-    /// Requests sent.
-    pub sent: u32,
-    /// Requests without an answer.
-    pub lost: u32,
-    /// Longest time from a lost request to the next answered request; `None` if no request was
-    /// lost, or none was answered afterwards.
-    pub outage: Option<Duration>,
-}
-
 /// Sends requests until it is stopped.
 pub struct PortProber {
-    all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>>,
+    logs: Arc<Mutex<BTreeMap<HostName, RequestLog>>>,
     tasks: tokio::task::JoinSet<()>,
 }
 
@@ -38,50 +28,39 @@ impl PortProber {
     /// Starts with the machines that answer now. The others serve nothing at that port, and
     /// requests to them would count as lost.
     pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
-        let all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
+        let logs: Arc<Mutex<BTreeMap<HostName, RequestLog>>> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
         for (host, address) in addresses.iter().cloned() {
             if !answers(address, port).await {
                 continue;
             }
-            let all_stats = all_stats.clone();
-            all_stats
-                .lock()
+            let logs = logs.clone();
+            logs.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(host.clone(), RequestStats::default());
+                .insert(host.clone(), RequestLog::default());
             tasks.spawn(async move {
                 let mut ticks = tokio::time::interval(INTERVAL);
                 ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-                let mut silent_since = None;
                 loop {
                     ticks.tick().await;
                     let sent = Instant::now();
                     let answered = answers(address, port).await;
-                    let mut all_stats = all_stats.lock().unwrap_or_else(PoisonError::into_inner);
-                    let stats = all_stats.entry(host.clone()).or_default();
-                    stats.sent += 1;
-                    if answered {
-                        if let Some(since) = silent_since.take() {
-                            let outage: Duration = sent.duration_since(since);
-                            stats.outage = Some(stats.outage.unwrap_or_default().max(outage));
-                        }
-                    } else {
-                        stats.lost += 1;
-                        silent_since.get_or_insert(sent);
-                    }
+                    let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+                    logs.entry(host.clone()).or_default().add(sent, answered);
                 }
             });
         }
-        Self { all_stats, tasks }
+        Self { logs, tasks }
     }
 
     /// Stops, and returns the counts by host.
     pub async fn stop(mut self) -> BTreeMap<HostName, RequestStats> {
         self.tasks.shutdown().await;
-        self.all_stats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let stats = logs
+            .iter()
+            .map(|(host, log)| (host.clone(), log.stats.clone()));
+        stats.collect()
     }
 }
 
@@ -134,13 +113,8 @@ mod tests {
         )
         .await;
         let count = |prober: &PortProber| {
-            prober
-                .all_stats
-                .lock()
-                .unwrap()
-                .get(&serving)
-                .cloned()
-                .unwrap()
+            let logs = prober.logs.lock().unwrap();
+            logs[&serving].stats.clone()
         };
         let until = async |prober: &PortProber, is: &dyn Fn(&RequestStats) -> bool| {
             while !is(&count(prober)) {
