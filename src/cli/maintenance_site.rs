@@ -50,7 +50,7 @@ pub(super) struct DrainLimits {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
     /// Send ten requests a second to this URL of a service meanwhile, and tell how many were lost,
-    /// and the longest gap: http://HOST[:PORT][/PATH]
+    /// and the longest gap, for example `http://web.lan:8080/health`
     #[arg(long, value_name = "URL")]
     pub probe: Option<ProbeUrl>,
 }
