@@ -161,7 +161,7 @@ pub(super) async fn apply_loaded(
         let unlock_key = unlock_key.clone();
         let options = RunOptions {
             unlock_key,
-            drain: drain.map(|drain| Arc::new(drain) as Arc<dyn NodeDrain>),
+            drain: Some(Arc::new(drain) as Arc<dyn NodeDrain>),
             forks: run.forks,
             lock_wait: manner.lock_wait,
             owner: manner.owner.clone(),

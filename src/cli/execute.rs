@@ -56,8 +56,8 @@ pub(super) async fn run_plan(
     let look = async |run: &RunContext| {
         let drain = play_drain(run, &inventory, &run_owner(), false);
         let autolock = AutolockForecast { unlocks };
-        let drain = drain.as_ref().map(|drain| drain as &dyn NodeDrain);
-        let notes = DisruptionNotes::new(&autolock, drain, &run.work);
+        let drain: &dyn NodeDrain = &drain;
+        let notes = DisruptionNotes::new(&autolock, Some(drain), &run.work);
         let notes = Some(&notes);
         runner::run_read_only(&run.fleet, &run.work, run.forks, None, notes, &run.stop).await
     };
@@ -71,14 +71,13 @@ const RETURN_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Time to wait for another run that disrupts the swarm.
 const LEASE_WAIT: Duration = Duration::from_secs(60);
 
-/// Returns the drain of nodes for the plays that ask for it; `None` if there is no such play.
+/// Returns the drain of nodes, for the plays that ask for it and for hosts that leave the swarm.
 pub(super) fn play_drain(
     run: &RunContext,
     inventory: &Arc<Inventory>,
     owner: &LeaseOwner,
     allow_interruption: bool,
-) -> Option<PlayDrain> {
-    run.work.plays.iter().find(|play| play.drain.is_some())?;
+) -> PlayDrain {
     let options = DrainOptions {
         purpose: DrainPurpose::Apply,
         allow_interruption,
@@ -89,7 +88,7 @@ pub(super) fn play_drain(
         owner: owner.clone(),
         forks: run.forks,
     };
-    Some(PlayDrain::new(inventory.clone(), options, RETURN_LIMIT))
+    PlayDrain::new(inventory.clone(), options, RETURN_LIMIT)
 }
 
 /// Returns the check of the whole swarm; `None` if the playbook has no `swarm_member`.

@@ -79,6 +79,8 @@ pub enum Disruption {
     ServiceRestart,
     /// The Engine restarts: containers of the host stop, and a manager is unavailable for a while.
     EngineRestart,
+    /// The host leaves the swarm, of which it was no manager: its tasks move to other nodes.
+    NodeLoss,
     /// The swarm permanently loses a manager: the node is demoted or leaves the swarm.
     ManagerLoss,
 }
@@ -120,6 +122,12 @@ impl Change {
             notes: Vec::new(),
             declared_effect: ChangeEffect::Unknown,
         }
+    }
+
+    /// Returns true if the host leaves its swarm, so its node must be drained first.
+    #[must_use]
+    pub fn leaves_swarm(&self) -> bool {
+        self.disturbs >= Disruption::NodeLoss && self.action == Action::Delete
     }
 
     /// Adds a field that differs. If both values look alike, because they differ in a password

@@ -26,7 +26,7 @@ const PLAY_KEYS: &[&str] = &[
 ];
 
 /// Rule of a play that drains the node of a host before its Engine restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DrainRule {
     /// True if services may be interrupted.
     pub allow_interruption: bool,

@@ -166,6 +166,7 @@ fn disturbance(disturbs: Disruption) -> &'static str {
         Disruption::Reload => "  (reloads the service)",
         Disruption::ServiceRestart => "  (restarts the service)",
         Disruption::EngineRestart => "  (RESTARTS THE ENGINE)",
+        Disruption::NodeLoss => "  (REMOVES THE NODE)",
         Disruption::ManagerLoss => "  (REMOVES A MANAGER)",
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{DisruptionForecast, Fleet, NodeDrain};
-use crate::model::Disruption;
+use crate::model::{Action, Disruption};
 use crate::playbook::{DrainRule, ResolvedPlaybook};
 use crate::runner::run_plan::RunPlan;
 
@@ -34,7 +34,8 @@ impl<'a> DisruptionNotes<'a> {
         }
     }
 
-    /// Adds the notes to every change of the plan that restarts an Engine.
+    /// Adds the notes to every change of the plan that restarts an Engine or takes a node out of
+    /// the swarm.
     pub(super) async fn add(
         &self,
         fleet: &Arc<Fleet>,
@@ -47,17 +48,22 @@ impl<'a> DisruptionNotes<'a> {
                 let Some(change) = &mut resource.change else {
                     continue;
                 };
-                if change.disturbs != Disruption::EngineRestart {
+                let leaves =
+                    change.disturbs >= Disruption::NodeLoss && change.action == Action::Delete;
+                if change.disturbs == Disruption::EngineRestart {
+                    let own = match &notes {
+                        Some(notes) => notes,
+                        None => notes.insert(self.forecast.forecast(name, fleet.as_ref()).await),
+                    };
+                    change.notes.extend(own.iter().cloned());
+                } else if !leaves {
                     continue;
                 }
-                let own = match &notes {
-                    Some(notes) => notes,
-                    None => notes.insert(self.forecast.forecast(name, fleet.as_ref()).await),
-                };
-                change.notes.extend(own.iter().cloned());
                 let rule = self.rules.iter().find(|(play, _)| *play == resource.play);
-                if let (Some(drain), Some((_, rule))) = (self.drain, rule) {
-                    let drained = drain.forecast(fleet, name, *rule, stop).await;
+                let rule = rule.map(|(_, rule)| *rule);
+                let rule = rule.or_else(|| leaves.then(DrainRule::default));
+                if let (Some(drain), Some(rule)) = (self.drain, rule) {
+                    let drained = drain.forecast(fleet, name, rule, stop).await;
                     change.notes.extend(drained);
                 }
             }

@@ -378,6 +378,36 @@ fn replacements(site: &RenamedSite) {
     assert_eq!(site.lab.on("docker04", state), "inactive\ndata");
 }
 
+/// A playbook takes a worker out of the swarm, and back again.
+fn absent_member(site: &RenamedSite) {
+    let playbook = |file: &str, member: &str| {
+        let text = format!(
+            "[[plays]]\nhosts = \"emerald\"\nresources = [{{ swarm_member = {{ {member} }} }}]\n"
+        );
+        site.lab.write(file, &text)
+    };
+    let absent = playbook("absent.toml", "state = \"absent\"");
+    let worker = playbook("worker.toml", "role = \"worker\"");
+    let run = |verb: &str, file: &str, more: &[&str]| {
+        skep(&[&[verb, "-i", &site.inventory, file], more].concat())
+    };
+    run("plan", &absent, &[])
+        .exits(0)
+        .says("swarm_member[absent]  (REMOVES THE NODE)")
+        .says("its node is drained first");
+    run("apply", &absent, &["--yes"])
+        .exits(0)
+        .says("emerald: note: draining its node");
+    let state = "docker info -f '{{.Swarm.LocalNodeState}}'";
+    assert_eq!(site.lab.on("docker05", state), "inactive");
+    let listed = "docker node ls --format '{{.Hostname}}' | grep -c docker05 || :";
+    assert_eq!(site.lab.on("docker01", listed), "0");
+    run("apply", &absent, &["--yes"]).exits(0).says("In sync");
+    run("check", &absent, &[]).does_not_say("membership");
+    run("apply", &worker, &["--yes"]).exits(0);
+    assert_eq!(site.specification("docker05"), "active worker");
+}
+
 /// A worker that is not in the inventory any more, and is a node still.
 fn unlisted_nodes(site: &RenamedSite) {
     let whole = std::fs::read_to_string(&site.inventory).unwrap();
@@ -434,6 +464,8 @@ fn removals(site: &RenamedSite) {
     assert_eq!(count(), "4");
 
     unlisted_nodes(site);
+    assert_eq!(count(), "4");
+    absent_member(site);
     assert_eq!(count(), "4");
 
     // A dead worker, and a dead manager.

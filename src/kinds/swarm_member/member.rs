@@ -241,7 +241,7 @@ fn unfinished_role(
 }
 
 /// Adds the waits until a demotion has ended: for the voters, and for the host's own Engine.
-fn until_settled(change: Change, node: &SwarmNode, managers: Vec<HostName>) -> Change {
+pub(super) fn until_settled(change: Change, node: &SwarmNode, managers: Vec<HostName>) -> Change {
     change
         .step(wait(
             "wait until it has no vote",

@@ -6,6 +6,7 @@ mod addresses;
 mod former;
 mod ghosts;
 mod joining;
+mod leaving;
 mod member;
 mod steps;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 use serde::Deserialize;
 
 use self::former::FormerSwarm;
+use super::DesiredState;
 use super::cluster::default_managers;
 use crate::model::{
     APPLIED_RECORD, Change, ExpectedMember, ForeignData, HostAnswers, HostContext, InvalidField,
@@ -28,7 +30,14 @@ use crate::swarm::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwarmMemberResource {
-    /// Role of the node: `manager` or `worker`.
+    /// `present` (the default), or `absent`: the host leaves the swarm.
+    #[serde(default)]
+    state: DesiredState,
+    /// Role of the node: `manager` or `worker`. Required if the host is to be a node.
+    #[serde(rename = "role")]
+    given_role: Option<NodeRole>,
+    /// Role that `bind` has checked.
+    #[serde(skip, default = "default_role")]
     role: NodeRole,
     /// Permission to start the swarm if no manager of the group has one; only the first host of the
     /// group starts it. Default false.
@@ -106,6 +115,10 @@ impl NodeAvailability {
     }
 }
 
+fn default_role() -> NodeRole {
+    NodeRole::Worker
+}
+
 fn default_listen() -> String {
     "0.0.0.0:2377".into()
 }
@@ -132,10 +145,14 @@ impl ResourceKind for SwarmMemberResource {
     }
 
     fn name(&self) -> String {
-        self.role.word().into()
+        match (self.state, self.given_role) {
+            (DesiredState::Absent, _) => "absent".into(),
+            (DesiredState::Present, role) => role.unwrap_or(self.role).word().into(),
+        }
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
+        self.check_state()?;
         self.place = addresses::place(self, context)?;
         addresses::check_pools(self, context.roster)
     }
@@ -145,7 +162,7 @@ impl ResourceKind for SwarmMemberResource {
     }
 
     fn expected_member(&self) -> Option<ExpectedMember> {
-        Some(ExpectedMember {
+        (self.state == DesiredState::Present).then(|| ExpectedMember {
             says_availability: self.availability.is_some(),
             may_manage: self.role == NodeRole::Manager,
         })
@@ -194,6 +211,9 @@ impl ResourceKind for SwarmMemberResource {
     fn plan(&self, seen: &SwarmMemberState) -> Result<Option<Change>, Refusal> {
         let status = seen.membership.status()?;
         let ghosts = ghosts::find(self, status, &seen.hostname);
+        if self.state == DesiredState::Absent {
+            return Ok(ghosts.bury(leaving::plan(self, status)?));
+        }
         let change = match &status.membership {
             Membership::Member(node) => member::plan(self, status, node, &seen.addresses)?,
             Membership::Returning(_) => Some(member::wait_for_return(status)),
@@ -209,6 +229,32 @@ impl ResourceKind for SwarmMemberResource {
 }
 
 impl SwarmMemberResource {
+    /// Checks the role of a node, and that a host which leaves says nothing about its node.
+    fn check_state(&mut self) -> Result<(), InvalidField> {
+        if self.state == DesiredState::Absent {
+            let surplus = [
+                ("role", self.given_role.is_some()),
+                ("init", self.init),
+                ("advertise", self.advertise.is_some()),
+                ("data_path", self.data_path.is_some()),
+                ("availability", self.availability.is_some()),
+                ("address_pool", !self.address_pool.is_empty()),
+            ];
+            let surplus = surplus.iter().find(|(_, is_given)| *is_given);
+            return surplus.map_or(Ok(()), |(field, _)| {
+                Err(
+                    InvalidField::new(*field, "a host that leaves the swarm has no such field")
+                        .hint("remove the field, or `state = \"absent\"`"),
+                )
+            });
+        }
+        self.role = self.given_role.ok_or_else(|| {
+            InvalidField::new("role", "the role of the node is missing")
+                .hint("write `role = \"worker\"` or `role = \"manager\"`")
+        })?;
+        Ok(())
+    }
+
     /// Adds a warning about an advertised address that the host does not have (the NAT trap): other
     /// nodes could not reach it.
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {

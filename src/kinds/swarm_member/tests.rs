@@ -936,3 +936,84 @@ fn invalid_fields_are_load_errors() {
     }
     assert!(toml::from_str::<SwarmMemberResource>("role = 'worker'\nadvertize = 'eth1'").is_err());
 }
+
+#[test]
+fn absent_worker_leaves_and_is_removed() {
+    let member = member("state = 'absent'", "docker02");
+    let nodes = json!([leader(), node("n2", "docker02", IP2)]);
+    let change = planned(&member, &second(good(w2()), good(m1()), nodes)).unwrap();
+    assert_eq!(change.disturbs, Disruption::NodeLoss);
+    assert!(change.leaves_swarm());
+    assert_eq!(
+        acts(&change),
+        [
+            "own POST /swarm/leave?force=false",
+            "own wait /info /Swarm/LocalNodeState=\"inactive\"",
+            "docker01 wait /nodes/n2 /Status/State=\"down\"",
+            "docker01 DELETE /nodes/n2",
+        ]
+    );
+    // Outside of the swarm there is nothing to do, and the node of an interrupted run is removed.
+    let inactive = || good(inactive("docker02"));
+    let answers = second(inactive(), good(m1()), json!([leader()]));
+    assert!(planned(&member, &answers).is_none());
+    let mut left = node("n2", "docker02", IP2);
+    left["Status"]["State"] = "down".into();
+    let answers = second(inactive(), good(m1()), json!([leader(), left]));
+    let change = planned(&member, &answers).unwrap();
+    assert_eq!(acts(&change), ["docker01 DELETE /nodes/n2"]);
+    assert!(!change.leaves_swarm());
+    // A stopped Engine cannot leave.
+    let down = DockerAnswer::Down("stopped".into());
+    let answers = second(down, good(m1()), json!([leader()]));
+    assert!(refused(&member, &answers).contains("cannot leave the swarm: stopped"));
+    assert!(member.expected_member().is_none());
+}
+
+#[test]
+fn absent_manager_is_demoted_first_and_the_last_one_stays() {
+    let absent = |name| member("state = 'absent'", name);
+    let nodes = json!([
+        leader(),
+        voter(node("n2", "docker02", IP2), false, "reachable"),
+        voter(node("n3", "docker03", "192.168.56.13"), false, "reachable"),
+    ]);
+    let own = good(manager("docker02", "n2", IP2, "c1"));
+    let listed = QueryAnswer::Engine(good(nodes.clone()));
+    let answers = second(own, good(m1()), nodes).with(Query::docker("/nodes"), listed);
+    let change = planned(&absent("docker02"), &answers).unwrap();
+    assert_eq!(change.disturbs, Disruption::ManagerLoss);
+    assert!(change.leaves_swarm());
+    let steps = acts(&change);
+    assert!(
+        steps[0].starts_with("docker01 POST /nodes/n2/update?version="),
+        "{steps:?}"
+    );
+    assert_eq!(steps.len(), 7, "{steps:?}");
+    assert_eq!(steps[6], "docker01 DELETE /nodes/n2");
+
+    let listed = QueryAnswer::Engine(good(json!([leader()])));
+    let answers = own_info(m1()).with(Query::docker("/nodes"), listed);
+    let said = refused(&absent("docker01"), &facts(answers, "docker01"));
+    assert!(said.contains("would remove the only manager"), "{said}");
+}
+
+fn own_info(info: Value) -> HostAnswers {
+    own("/info", good(info))
+}
+
+#[test]
+fn state_and_role_belong_together() {
+    let error = |table: &str| {
+        let bound = bound::<SwarmMemberResource>(table, "docker02", &roster(&["docker01"]));
+        bound.unwrap_err()
+    };
+    assert!(format!("{:?}", error("")).contains("the role of the node is missing"));
+    for surplus in ["role = 'worker'", "init = true", "availability = 'drain'"] {
+        let said = format!("{:?}", error(&format!("state = 'absent'\n{surplus}")));
+        assert!(
+            said.contains("a host that leaves the swarm has no such field"),
+            "{said}"
+        );
+    }
+}

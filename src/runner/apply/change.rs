@@ -163,6 +163,7 @@ impl Applier {
     ) -> Result<AttemptOutcome, HostStop> {
         let (name, resource) = (host.name(), task.resource.id());
         self.steps(host, &resource, &change.preparation).await?;
+        self.may_leave(change)?;
         let drained = self.drain(name, task.play, change).await?;
         // Read before the guard is asked: between its answer and the disruption, another manager
         // may be lost, so nothing else belongs there.
@@ -191,7 +192,11 @@ impl Applier {
         let acted = self
             .disrupt(host, &resource, change, identity.as_ref(), key.as_ref())
             .await;
-        let acted = self.end_drain(name, drained, acted).await;
+        let acted = match &acted {
+            // The node is gone.
+            Ok(AttemptOutcome::Done) if change.leaves_swarm() => acted,
+            _ => self.end_drain(name, drained, acted).await,
+        };
         if acted.is_ok() {
             *turn = None;
         }

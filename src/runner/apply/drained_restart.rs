@@ -1,6 +1,7 @@
 //! The drain of a node around a restart of its Engine, if the play asks for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use indexmap::IndexSet;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -8,26 +9,27 @@ use tokio_util::sync::CancellationToken;
 
 use super::change::{HostStop, refused};
 use super::{Applier, RunOptions};
-use crate::model::{Change, Disruption};
+use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
-use crate::playbook::ResolvedPlaybook;
+use crate::playbook::{DrainRule, ResolvedPlaybook};
 use crate::runner::{DrainedNode, Event, Fleet, RunSummary};
 
 impl Applier {
-    /// Takes all tasks off the node of a host before its Engine restarts. `None` if the play does
-    /// not ask for it, or the host is no node.
+    /// Takes all tasks off the node of a host before its Engine restarts, if the play asks for it,
+    /// and before it leaves the swarm. `None` if there is nothing to drain.
     pub(super) async fn drain(
         &self,
         name: &HostName,
         play: usize,
         change: &Change,
     ) -> Result<Option<Box<dyn DrainedNode>>, HostStop> {
+        let leaves = change.leaves_swarm();
         let rule = self.drain_rules.get(play).copied().flatten();
+        let rule = rule.or_else(|| leaves.then(DrainRule::default));
         let (Some(drain), Some(rule)) = (&self.drain, rule) else {
             return Ok(None);
         };
-        // A node that leaves its swarm or is demoted is drained by the resource itself.
-        if change.disturbs != Disruption::EngineRestart {
+        if change.disturbs != Disruption::EngineRestart && !leaves {
             return Ok(None);
         }
         let (notes, received) = unbounded_channel();
@@ -67,6 +69,28 @@ impl Applier {
             Ok(()) => acted,
             Err(refusal) => Err(refused(refusal)),
         }
+    }
+
+    /// Checks that the host may leave its swarm now: one manager leaves in a run, and no node leaves
+    /// while a host of the run could not be read or has failed.
+    pub(super) fn may_leave(&self, change: &Change) -> Result<(), HostStop> {
+        if !change.leaves_swarm() {
+            return Ok(());
+        }
+        if !self.failed.is_empty() {
+            return Err(refused(Refusal {
+                why: "another host could not be read or has failed, and no node leaves the swarm meanwhile".into(),
+                hint: "repair that host first, then run again".into(),
+            }));
+        }
+        let is_manager = change.disturbs == Disruption::ManagerLoss;
+        if is_manager && self.manager_left.swap(true, Ordering::SeqCst) {
+            return Err(refused(Refusal {
+                why: "another manager has left the swarm in this run, and one manager leaves at a time".into(),
+                hint: "run again for the next one".into(),
+            }));
+        }
+        Ok(())
     }
 
     /// Passes each line of progress on as a note about the host.

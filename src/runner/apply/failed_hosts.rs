@@ -16,6 +16,12 @@ impl FailedHosts {
         hosts.insert(host.clone());
     }
 
+    /// Returns true if no host failed.
+    pub(super) fn is_empty(&self) -> bool {
+        let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_empty()
+    }
+
     /// Returns true if all these hosts failed.
     pub(super) fn contain_all(&self, hosts: &[HostName]) -> bool {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);

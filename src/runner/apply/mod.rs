@@ -36,7 +36,7 @@ mod unlock_key;
 mod verification;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -125,6 +125,8 @@ struct Applier {
     pub drain: Option<Arc<dyn NodeDrain>>,
     /// Place where the operator keeps the unlock key of an autolocked swarm.
     pub unlock_key: Option<ValueSource>,
+    /// True once a manager has left the swarm in this run.
+    pub manager_left: AtomicBool,
     /// Drain rule of each play.
     pub drain_rules: Vec<Option<DrainRule>>,
     /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -103,6 +104,7 @@ pub async fn apply(
             failed: FailedHosts::default(),
             plays: work.plays.iter().map(|play| play.name.clone()).collect(),
             drain: options.drain.clone(),
+            manager_left: AtomicBool::new(false),
             unlock_key: options.unlock_key.clone(),
             drain_rules: work.plays.iter().map(|play| play.drain).collect(),
             disturbance: tokio::sync::Mutex::default(),

@@ -377,7 +377,9 @@ impl DisruptionGuard for SwarmGuard {
         let end = Instant::now() + self.patience;
         loop {
             let away = match change.disturbs {
-                Disruption::ManagerLoss => self.undecided(host, engines).await,
+                Disruption::ManagerLoss | Disruption::NodeLoss => {
+                    self.undecided(host, engines).await
+                }
                 _ => self.still_away(host, engines).await,
             };
             let Some(why) = away else { return Ok(()) };
