@@ -69,7 +69,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Time for a node to be back after its Engine was restarted.
 const RETURN_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Time to wait for another run that disrupts the swarm.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
+pub(super) const LEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// Returns the drain of nodes, for the plays that ask for it and for hosts that leave the swarm.
 pub(super) fn play_drain(
@@ -107,8 +107,8 @@ pub(super) fn cluster_check(
     (!members.is_empty()).then(|| SwarmCheck::new(members, earlier, everything, now))
 }
 
-/// Connects to the hosts of loaded files, and passes the prepared run to the part of the verb. `rules`
-/// mark ignored drift in the events.
+/// Connects to the hosts of loaded files, and passes the prepared run to the part of the verb.
+/// `rules` mark ignored drift in the events.
 ///
 /// # Errors
 /// Fails if a file of known hosts cannot be read.

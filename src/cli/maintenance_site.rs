@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::GlobalArgs;
 use super::apply::run_owner;
 use super::connect::SshConnector;
-use super::execute::fleet_through;
+use super::execute::{LEASE_WAIT, fleet_through};
 use super::exit_code::ExitStatus;
 use super::known_hosts::forget_keys;
 use super::selection::{InventorySelection, reject};
@@ -23,9 +23,6 @@ use crate::names::HostName;
 use crate::probe::{ProbeUrl, UrlProber};
 use crate::report::{Screen, TextTable, literal};
 use crate::runner::{EventSender, Fleet};
-
-/// Time to wait for another run that disrupts the swarm.
-const LEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// The inventory, the hosts and the connections of an act.
 pub(super) struct MaintenanceSite {
@@ -118,7 +115,7 @@ impl MaintenanceSite {
     /// Does an act, closes the connections, prints the error, and returns the exit code.
     ///
     /// # Errors
-    /// Those that are not about maintenance.
+    /// Returns the errors of the act that are not about maintenance.
     pub(super) async fn act(
         self,
         act: impl AsyncFnOnce(&Self) -> anyhow::Result<ExitStatus>,

@@ -1,7 +1,7 @@
 //! Failure drills: machines are stopped on purpose, and the reaction of the swarm is compared with
 //! the expectations. `scenario` chooses the machines and the expectations, and `results` compares;
-//! both are pure. `watch` reads the swarm, `probe` sends requests to a published port, and `run`
-//! performs the steps in order. Arguments and output belong to the command line.
+//! both are pure. `watch` reads the swarm, and `run` performs the steps in order. Arguments and
+//! output belong to the command line.
 
 mod results;
 mod run;

@@ -218,7 +218,7 @@ pub(super) async fn remove_one(
         // A host that is back in the inventory, or was not read, may be this node.
         reading.check_all_read()?;
         let found = reading.refresh(target)?;
-        if reading.is_claimed(&found.node) || reading.owner_of(&found.node).is_some() {
+        if !reading.is_unlisted(&found.node) {
             return Err(MaintenanceError::Replaced(host.clone()));
         }
         let is_dead = found.node.state == "down";

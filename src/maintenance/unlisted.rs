@@ -76,9 +76,12 @@ fn name_of(node: &SwarmNode) -> HostName {
 impl SwarmReading {
     /// Returns the nodes that no host of the inventory is.
     fn unlisted(&self) -> impl Iterator<Item = &SwarmNode> {
-        self.nodes
-            .iter()
-            .filter(|node| !self.is_claimed(node) && self.owner_of(node).is_none())
+        self.nodes.iter().filter(|node| self.is_unlisted(node))
+    }
+
+    /// Returns true if no host of the inventory is this node.
+    pub(super) fn is_unlisted(&self, node: &SwarmNode) -> bool {
+        !self.is_claimed(node) && self.owner_of(node).is_none()
     }
 }
 

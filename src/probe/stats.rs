@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 /// Counts of the requests to one server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestStats {
     /// Requests sent.
     pub sent: u32,
@@ -13,7 +11,6 @@ pub struct RequestStats {
     pub lost: u32,
     /// Longest time from a lost request to the next answered request; `None` if no request was
     /// lost, or none was answered afterwards.
-    #[serde(skip)]
     pub outage: Option<Duration>,
 }
 

@@ -3,17 +3,11 @@
 //! address is removed; a similar entry is only mentioned. An entry that is not `down` is first
 //! awaited: a host that says that it has left may be wrong.
 
-use std::time::Duration;
-
 use super::SwarmMemberResource;
-use super::steps::{ACTIVE_WITHIN, call, wait};
+use super::steps::{ACTIVE_WITHIN, DOWN_WITHIN, call, wait};
 use crate::model::{Action, Change, DisplayValue, Step};
 use crate::names::HostName;
 use crate::swarm::{Membership, MembershipStatus, SwarmNode, VoterLoss, host_part, may_lose};
-
-/// Time limit for the managers to report a node that left as down (three missed heartbeats of 5 s,
-/// with a large margin).
-const DOWN_WITHIN: Duration = Duration::from_secs(90);
 
 /// Ghost nodes of this machine, and notes about similar nodes.
 #[derive(Debug, Default)]

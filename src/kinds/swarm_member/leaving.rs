@@ -1,16 +1,11 @@
 //! Plan for a host that is to be no node of the swarm: the runner drains it, a manager is demoted,
 //! the Engine leaves, and the managers remove the node.
 
-use std::time::Duration;
-
 use super::SwarmMemberResource;
 use super::member::until_settled;
-use super::steps::{call, wait, wait_own};
+use super::steps::{DOWN_WITHIN, call, wait, wait_own};
 use crate::model::{Action, Change, DisplayValue, Disruption, Refusal};
 use crate::swarm::{LiveSwarm, Membership, MembershipStatus, SwarmNode, VoterLoss, may_lose};
-
-/// Time limit for the managers to report a node that left as down.
-const DOWN_WITHIN: Duration = Duration::from_secs(90);
 
 /// Returns the change by which the host leaves; `None` if it is in no swarm.
 pub(super) fn plan(

@@ -13,6 +13,10 @@ pub(super) const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time limit until a node's Engine reports it as active.
 pub(super) const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 
+/// Time limit for the managers to report a node that left as down (three missed heartbeats of 5 s,
+/// with a large margin).
+pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(90);
+
 /// Returns a step that calls the API of an Engine: the host's own Engine if `managers` is empty.
 pub(super) fn call(
     summary: impl Into<String>,

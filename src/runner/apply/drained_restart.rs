@@ -71,8 +71,8 @@ impl Applier {
         }
     }
 
-    /// Checks that the host may leave its swarm now: one manager leaves in a run, and no node leaves
-    /// while a host of the run could not be read or has failed.
+    /// Checks that the host may leave its swarm now: one manager leaves in a run, and no node
+    /// leaves while a host of the run could not be read or has failed.
     pub(super) fn may_leave(&self, change: &Change) -> Result<(), HostStop> {
         if !change.leaves_swarm() {
             return Ok(());

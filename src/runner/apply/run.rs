@@ -47,8 +47,8 @@ pub struct RunOptions {
     pub owner: LeaseOwner,
     /// Drains nodes for the plays that ask for it; `None` if there is no such play.
     pub drain: Option<Arc<dyn NodeDrain>>,
-    /// Place where the operator keeps the unlock key; `None` if a restarted manager of an autolocked
-    /// swarm stays locked.
+    /// Place where the operator keeps the unlock key; `None` if a restarted manager of an
+    /// autolocked swarm stays locked.
     pub unlock_key: Option<ValueSource>,
     /// Cluster check that provides the baseline to record at the end.
     pub cluster_check: Option<Arc<dyn ClusterCheck>>,
